@@ -10,8 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from inspect import GEN_CREATED, getgeneratorstate
-from types import CellType, FunctionType, GeneratorType
+from types import CellType, CodeType, FunctionType, GeneratorType
 from typing import Any
 
 from ... import ops
@@ -98,8 +97,10 @@ def _factors(thing: Any) -> list[list[Any]] | None:
     if type(thing) is not GeneratorType:
         return None
     try:
-        begun, swapped = getgeneratorstate(thing) != GEN_CREATED, _PRODUCTS.get(thing.gi_code.co_code)
-        pairs = None if begun or swapped is None else thing.gi_frame.f_locals[".0"]  # type: ignore[union-attr]
+        swapped = _swapped(thing.gi_code)
+        if swapped is None or thing.gi_running or thing.gi_suspended or thing.gi_frame is None:  # it has begun
+            return None
+        pairs = thing.gi_frame.f_locals[".0"]
     except PermissionError:  # where no code may be read, as in a lesson's practice
         return None
     if type(pairs) is not zip:
@@ -117,6 +118,16 @@ def _products(a: Any) -> tuple[Any, Any]:
 
 #: The instructions of such a generator, which do not depend on names; whether the second factor comes first.
 _PRODUCTS = {generator.gi_code.co_code: bool(n) for n, generator in enumerate(_products(()))}
+_seen: dict[int, tuple[CodeType, bool | None]] = {}  # by identity: the hash of code is that of all its instructions
+
+
+def _swapped(code: CodeType) -> bool | None:
+    """Return whether the second factor comes first in a generator's code; None for other code."""
+    if (found := _seen.get(id(code))) is None:
+        if len(_seen) > 1000:
+            _seen.clear()
+        found = _seen[id(code)] = code, _PRODUCTS.get(code.co_code)
+    return found[1]
 
 
 _type = _Type()

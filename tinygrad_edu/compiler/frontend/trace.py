@@ -61,7 +61,7 @@ class _Seam:
     """
 
     def operation(self, op: Op, inputs: tuple[Value, ...]) -> Value | None:
-        if not any(type(x) in TRACED for x in inputs):
+        if TRACED.isdisjoint(map(type, inputs)):
             return None
         check_known(op)
         body = current_body()

@@ -106,13 +106,16 @@ class Body:
         self._floats: dict[float, int] = {}  # constants once more, by number
         self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
         self.rows: dict[tuple[int, ...], tuple[tuple[int, ...], bool]] = {}  # see row()
-        self._last: list[Any] = [([], None)] * 2
+        self._vectors: dict[int, tuple[list[Any], Any]] = {}  # the last one of row() that begins with an object
         self.constants: set[int] = set()  # the nodes that are numbers of the program
         self.parameters: dict[int, list[int]] = {}  # the nodes by tensor and place; −1 where none is recorded
 
     def add(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> Tracer:
         """Record a node."""
-        return self._tracer(self._append(op, args, site))
+        out: Tracer = _new(Tracer)
+        out._node = self._append(op, args, site)
+        out._body = self
+        return out
 
     def add_all(self, op: str, first: int, count: int, kind: Any = None) -> list[Any]:
         """Record nodes with ``args`` (first,): those of a port, or the results of a call.
@@ -127,12 +130,6 @@ class Body:
             out._body = self
             tracers.append(out)
         return tracers
-
-    def _tracer(self, node: int) -> Tracer:
-        out: Tracer = _new(Tracer)
-        out._node = node
-        out._body = self
-        return out
 
     def _append(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> int:
         self.ops.append(op)
@@ -186,17 +183,17 @@ class Body:
             return row
         return [x._node if type(x) is Tracer and x._body is self else self.number(x) for x in xs]
 
-    def row(self, xs: Sequence[Any], side: int) -> tuple[tuple[int, ...], bool]:
+    def row(self, xs: Sequence[Any]) -> tuple[tuple[int, ...], bool]:
         """Return the same, as the one tuple that all dot products with this vector share, and whether it has no numbers
-        of the program; the last vector of each side is remembered."""
+        of the program."""
         row: tuple[tuple[int, ...], bool] | None
-        last, row = self._last[side]
-        if row is None or len(last) != len(xs) or not all(map(is_, last, xs)):
+        known, row = self._vectors.get(id(xs[0]), ((), None))
+        if row is None or len(known) != len(xs) or not all(map(is_, known, xs)):
             nodes = tuple(self.vector(xs))
             row = self.rows.get(nodes)
             if row is None:
                 row = self.rows[nodes] = nodes, self.constants.isdisjoint(nodes)
-            self._last[side] = [*xs], row
+            self._vectors[id(xs[0])] = [*xs], row
         return row
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
@@ -315,7 +312,7 @@ class Trace:
         """Break the reference cycles between bodies, so that millions of small objects are freed at once."""
         for body in self.bodies:
             body.calls.clear()
-            body._last.clear()
+            body._vectors.clear()
         self.bodies.clear()
 
 
@@ -324,23 +321,30 @@ class Trace:
 
 def _recorder(op: Op, reflected: bool = False) -> Callable[[Tracer, Any], Any]:
     """Return the method for one of the two operations that make up nearly all of a network."""
+    paused, here = engine._pause.get, sys._getframe
 
     def method(self: Tracer, other: Any) -> Any:
         body = _body.get() or current_body()
         if type(other) is Tracer and other._body is body:
             j = other._node
-        elif isinstance(other, (Value, Plain, Real)):
+        elif type(other) is float or isinstance(other, (Value, Plain, Real)):  # looking for Real is slow
             j = body.number(other)
         else:
             return NotImplemented
         i = self._node if self._body is body else body.number(self)
-        _check_recording()
+        if paused() is not None:
+            _check_recording()
+        frame, site = here(1), None
+        if places := body.trace.places:  # what site_here() does, without a call
+            site = places.get((id(frame.f_code), frame.f_lasti))
+        if site is None:
+            site = site_here(2, body)
         out = _new(Tracer)
         out._node = len(body.ops)
         out._body = body
         body.ops.append(op)
         body.args.append((j, i) if reflected else (i, j))
-        body.sites.append(site_here(2, body))
+        body.sites.append(site)
         return out
 
     return method
@@ -725,6 +729,8 @@ def site_here(depth: int, body: Body | None = None) -> int:
     if places is None:
         return 0
     frame = sys._getframe(depth)
+    while frame.f_globals is _of_engine and frame.f_back is not None:
+        frame = frame.f_back
     # By the identity of the code, whose hash is that of all its instructions.
     while (number := places.get(key := (id(frame.f_code), frame.f_lasti))) is None:
         if frame.f_globals.get("__name__") not in transparent or frame.f_back is None:
@@ -738,16 +744,18 @@ def site_here(depth: int, body: Body | None = None) -> int:
 
 #: The modules whose frames are never the source position: trace.py adds itself.
 transparent = {engine.__name__, __name__}
+_of_engine = vars(engine)
 
 
 def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     """What :func:`tinygrad_edu.functional.dot` does, as one node: most of the work of a network."""
     body = current_body()
     site = site_here(3, body)
-    _check_recording()
+    if engine._pause.get() is not None:
+        _check_recording()
     if not any(issubclass(type(x), Value) for x in chain(a, b)):
         return sum([x * y for x, y in zip(a, b, strict=True)])._as_value()
-    (left, one), (right, other) = body.row(a, 0), body.row(b, 1)
+    (left, one), (right, other) = body.row(a), body.row(b)
     if one and other:
         return body.add(DOT, (left, right), site)
     total = None  # with numbers in it, which the next passes will visit one by one
