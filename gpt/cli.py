@@ -31,7 +31,7 @@ COMMANDS = {
     "report": ("report", "write a folder that opens as one page with everything about a run"),
     "play": ("play", "make the playground, one page that computes, trains and reads models; RUN is read there"),
     "export": ("exchange", "write a model with nanoGPT's parameter names, for Hugging Face, or as WebAssembly"),
-    "import": ("exchange", "turn a model with nanoGPT's parameter names into a run"),
+    "import": ("exchange", "turn a model with nanoGPT's parameter names, or GPT-2 itself, into a run"),
     "export-log": ("export_log", "write the log of a run as CSV or for TensorBoard"),
 }
 LINE = CommandLine(

@@ -31,7 +31,7 @@ __all__ = [
 
 NORMS = ("rmsnorm", "layernorm")
 POSITIONS = ("learned", "rotary")
-LARGEST = 100_000_000  # parameters; more scalars would not fit into the memory of an ordinary machine
+LARGEST = 100_000_000  # parameters as Values; more would not fit into the memory of an ordinary machine
 # Limits no model needs to exceed, so that a mistyped or hostile number cannot fill memory.
 MOST = {"vocab_size": 1 << 16, "block_size": 1 << 14, "n_layer": 1 << 10}
 ENGINES = ("compiled", "scalar", "torch")
@@ -80,13 +80,6 @@ class GPTConfig:
             raise ConfigError(
                 f"rotary positions turn pairs of numbers, so n_embd / n_head must be even; got n_embd {self.n_embd} "
                 f"and n_head {self.n_head}, which makes heads of {self.n_embd // self.n_head}"
-            )
-        matrices = self.vocab_size * (2 - self.tied_head) + self.block_size
-        matrices += (4 + 2 * self.mlp_ratio) * self.n_layer * self.n_embd
-        if matrices * self.n_embd > LARGEST:
-            raise ConfigError(
-                f"this model would have {matrices * self.n_embd:,} parameters, each a Value of a hundred bytes; "
-                f"choose a smaller n_embd, n_layer or block_size (the limit is {LARGEST:,} parameters)"
             )
 
 

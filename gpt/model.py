@@ -30,7 +30,7 @@ from tinygrad_edu.nn import (
     generator,
 )
 
-from .config import GPTConfig
+from .config import LARGEST, GPTConfig
 from .errors import ConfigError
 
 __all__ = [
@@ -45,6 +45,8 @@ __all__ = [
     "Transformer",
     "Vector",
     "apply_rotary",
+    "check_size",
+    "parameter_count",
     "parameter_shapes",
     "rotary_angles",
 ]
@@ -243,12 +245,15 @@ class GPT(Module):
         config: the shape of the model.
         seed: the seed of the initial weights.
 
+    Raises ConfigError for more parameters than there can be Values.
+
     >>> model = GPT(GPTConfig(vocab_size=65, block_size=16, n_layer=1, n_head=4, n_embd=16))
     >>> len(model.parameters())
     5408
     """
 
     def __init__(self, config: GPTConfig, *, seed: int | random.Random = 0) -> None:
+        check_size(config)
         rng = generator(seed)
         self._dropout_rng = random.Random(0)  # reseeded before every training step; see seed_dropout
         self.config = config
@@ -324,3 +329,23 @@ def parameter_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]
     yield from norm("transformer.ln_f")
     if not config.tied_head:
         yield "lm_head.weight", (config.vocab_size, width)
+
+
+def parameter_count(config: GPTConfig) -> int:
+    """Return how many parameters such a model has, without making it.
+
+    >>> gpt2 = GPTConfig(vocab_size=50257, block_size=1024, n_layer=12, n_head=12, n_embd=768, norm="layernorm",
+    ...                  norm_weight=True, bias=True, tied_head=True)
+    >>> parameter_count(gpt2)
+    124439808
+    """
+    return sum(math.prod(sizes) for _, sizes in parameter_shapes(config))
+
+
+def check_size(config: GPTConfig) -> None:
+    """Raise ConfigError if such a model cannot be made of Values."""
+    if (count := parameter_count(config)) > LARGEST:
+        raise ConfigError(
+            f"this model would have {count:,} parameters, each a Value of a hundred bytes; "
+            f"choose a smaller n_embd, n_layer or block_size (the limit is {LARGEST:,} parameters)"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from .errors import DataError, UnknownCharacterError
@@ -36,6 +36,11 @@ class CharTokenizer:
         """The number of different tokens."""
         return len(self.alphabet)
 
+    @property
+    def beginning(self) -> list[int]:
+        """What a text starts from without a prompt: a new line, or the first character of the alphabet."""
+        return [self._token.get("\n", 0)]
+
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text; UnknownCharacterError shows a character outside the alphabet and its
         position."""
@@ -60,12 +65,14 @@ class CharTokenizer:
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the text of tokens; raises IndexError for a number that is not a token."""
-        characters = []
+        return "".join(self.stream(tokens))
+
+    def stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """Yield the character of each token, as soon as it comes."""
         for token in tokens:
             if not 0 <= token < len(self.alphabet):
                 raise IndexError(f"token {token} is not in 0 to {len(self.alphabet) - 1}")
-            characters.append(self.alphabet[token])
-        return "".join(characters)
+            yield self.alphabet[token]
 
 
 def shortened(alphabet: str, most: int = 200) -> str:

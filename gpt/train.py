@@ -32,7 +32,6 @@ from .runs import checkpoint
 from .runs.checkpoint import RunConfig
 from .runs.early_stopping import BestLoss, Explosion
 from .sample import generate
-from .tokenizer import CharTokenizer
 
 __all__ = [
     "LONG_VALIDATION",
@@ -40,7 +39,6 @@ __all__ = [
     "Result",
     "Run",
     "Training",
-    "first_prompt",
     "resume",
     "sample_text",
     "save",
@@ -111,7 +109,7 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
 @collector_paused()
 def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
     """Load the run in ``folder`` at its last checkpoint; ``config`` may have other training settings."""
-    tokenizer, text = checkpoint.load_tokenizer(folder), Text.of(text)
+    tokenizer, text = checkpoint.characters(checkpoint.load_tokenizer(folder), folder), Text.of(text)
     checkpoint.check_vocabulary(folder, config, tokenizer)
     if text_sha256(text) != config.text_sha256:
         raise DataError(
@@ -381,15 +379,10 @@ def _validate(run: Run, sequences: int) -> float:
     return run.engine.evaluate(run.corpus.validation(block_size, sequences or len(run.corpus.val)))
 
 
-def first_prompt(tokenizer: CharTokenizer) -> str:
-    """What a text starts from without a prompt: a new line, or the first character of the alphabet."""
-    return "\n" if "\n" in tokenizer.alphabet else tokenizer.alphabet[0]
-
-
 def sample_text(run: Run) -> str:
     """A short text by the model as it is now, or some documents; it depends on seed and step only."""
     tokenizer, end = run.corpus.tokenizer, run.corpus.end
-    prompt = tokenizer.encode(run.config.opening("") or first_prompt(tokenizer))
+    prompt = tokenizer.encode(run.config.opening("")) or tokenizer.beginning
     rng = random.Random(f"{run.config.train.seed} sample {run.step}")
     written, left = [], SAMPLE_CHARACTERS
     while left > 0:

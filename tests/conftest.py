@@ -42,8 +42,9 @@ PROGRAMS = {"browser", "graphviz", "node", "npm", "tmux"}  # of the system; run.
 SLOW = {
     "compiler": {"test_edges", "test_models", "test_random", "test_scalars"},
     "gpt": {
-        "test_cached", "test_cli", "test_damaged_files", "test_flow_log", "test_long_runs", "test_one_at_a_time",
-        "test_play", "test_report", "test_sweep", "test_text_report", "test_timemachine", "test_tokens", "test_train",
+        "test_cached", "test_cli", "test_damaged_files", "test_flow_log", "test_gpt2", "test_gpt2_small",
+        "test_long_runs", "test_one_at_a_time", "test_play", "test_report", "test_sweep", "test_text_report",
+        "test_timemachine", "test_tokens", "test_train",
     },
     "lessons": {"test_lessons", "test_practice", "test_site"},
     "play": {"test_read"},

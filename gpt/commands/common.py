@@ -7,15 +7,22 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from ..byte_pairs import BytePairTokenizer
 from ..config import TrainConfig
-from ..data.corpus import DEFAULT_DATASET, TEXTS, Corpus, tokens_at
+from ..data.corpus import DEFAULT_DATASET, TEXTS, Corpus, text_once, tokens_at
 from ..data.text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
+from ..errors import ConfigError
 from ..runs.saved_run import SavedRun
 
 
 def text_read(run: SavedRun, data: str | None) -> tuple[Sequence[int], str, Corpus | None]:
     """Return the tokens that a model reads, by default its validation text; their name; the text of the run, if it is
     at hand."""
+    if isinstance(run.vocabulary, BytePairTokenizer):
+        if not data:
+            raise ConfigError(f"{run.folder} was imported without its text; say with --data PATH what to read")
+        with text_once(data) as now:
+            return run.vocabulary.encode(Text.at(now).whole()), data, None
     if data:
         return tokens_at(data, run.tokenizer, run.config.normalize, run.end), data, run.corpus_at_hand()
     corpus = run.corpus()

@@ -23,7 +23,6 @@ from ..model import GPT
 from ..runs.saved_run import SavedRun
 from ..runs.wording import judged
 from ..sample import generate
-from ..train import first_prompt
 from .common import engine_flag, text_read, with_engine
 
 CHARACTERS = 20_000  # that both read by default
@@ -198,7 +197,7 @@ def _samples(sides: Sequence[_Side], options: argparse.Namespace) -> Iterator[st
         tokens = generate(
             side.engine.scorer(),
             config.model.block_size,
-            tokenizer.encode(config.opening(prompt) or first_prompt(tokenizer)),
+            tokenizer.encode(config.opening(prompt)) or tokenizer.beginning,
             options.max_new_tokens,
             temperature=0.8,
             end=side.run.end,

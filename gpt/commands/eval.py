@@ -13,14 +13,16 @@ from tinygrad_edu.training.flags import run_argument, run_folder
 from viz.pages.surprise_page import Table, surprise_page
 from viz.stepping.terminal import look
 
+from ..byte_pairs import BytePairTokenizer
 from ..data import ngram
 from ..data.corpus import Corpus, spread
 from ..engines import make_engine
+from ..engines.arrays import ArrayModel
 from ..engines.base import Engine
 from ..errors import ConfigError, DataError
 from ..inspection import surprisal
 from ..runs.saved_run import SavedRun
-from ..runs.wording import baselines_text, judged
+from ..runs.wording import baselines_text, judged, loss_words
 from .common import best_flag, engine_flag, text_read, with_engine
 
 CHARACTERS = 10_000  # that are read one by one by default
@@ -56,21 +58,34 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     this = SavedRun.open(run_folder(options), best=options.best)
     config, step = this.config, this.step
+    byte_pairs = isinstance(this.vocabulary, BytePairTokenizer)
+    if byte_pairs and (options.surprise or options.page):
+        raise ConfigError(f"--surprise and --page show characters, and {this.folder} reads byte pairs; leave them out")
     tokens, what, corpus = text_read(this, options.data)
-    engine = make_engine(this.model, with_engine(config.train, options))
     if options.surprise or options.page:
+        engine = make_engine(this.model, with_engine(config.train, options))
         _surprise(options, engine, this, corpus, tokens, f"Model of step {step} on {what}")
         return 0
     block_size = config.model.block_size
-    least = block_size + 1 if this.end is None else 2
+    if byte_pairs:  # a context of them is a long text
+        block_size = max(1, min(block_size, len(tokens) - 1))
+    end, unit = (this.end, "character") if config.documents else (None, "byte pair" if byte_pairs else "character")
+    least = block_size + 1 if end is None else 2
     if len(tokens) < least:
-        raise DataError(f"{what} is too short: it has {len(tokens)} characters, and needs {least}")
-    every = len(spread(tokens, block_size, len(tokens), this.end))
-    sequences = spread(tokens, block_size, options.sequences or every, this.end)
-    loss = engine.evaluate(sequences)
+        raise DataError(f"{what} is too short: it has {len(tokens)} {unit}s, and needs {least}")
+    every = len(spread(tokens, block_size, len(tokens), end))
+    sequences = spread(tokens, block_size, options.sequences or every, end)
+    if this.on_arrays and options.engine is None:
+        loss = ArrayModel(config.model, this.arrays()).evaluate(sequences)
+    else:
+        loss = make_engine(this.model, with_engine(config.train, options)).evaluate(sequences)
     share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
-    size = f"{block_size} characters" if this.end is None else f"at most {block_size} characters, line ends included"
+    size = f"{block_size} {unit}s" if end is None else f"at most {block_size} characters, line ends included"
     print(f"Model of step {step} on {what}, {share} sequences of {size}:")
+    if byte_pairs:
+        read = len(this.vocabulary.decode(token for _, targets in sequences for token in targets))
+        print(f"{loss_words(loss, unit)}, {loss * block_size * len(sequences) / read:.4f} nats per character")
+        return 0
     baselines = _baselines(corpus, tokens)
     print(judged(loss, baselines) + (ngram.counted(corpus.train) if corpus is not None else ""))
     if baselines:

@@ -8,10 +8,12 @@ from typing import Any
 
 from tinygrad_edu.training.flags import run_argument, run_folder
 
+from ..byte_pairs import BytePairTokenizer
 from ..data.corpus import TEXTS, kept_text, open_text
 from ..data.text import parse_normalizations
 from ..data.token_file import check_alphabet
 from ..errors import ConfigError
+from ..model import parameter_count
 from ..runs import checkpoint, convert
 from ..runs.checkpoint import RunConfig
 from ..runs.convert import Imported
@@ -42,7 +44,9 @@ def add_import(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt import``."""
     command.set_defaults(run=run_import)
     command.add_argument(
-        "file", metavar="FILE", help="a .pt or .safetensors file: of export, nanoGPT or Hugging Face; or its folder"
+        "file",
+        metavar="FILE",
+        help="a .pt or .safetensors file: of export, nanoGPT or Hugging Face; or its folder, with GPT-2's byte pairs",
     )
     command.add_argument("folder", metavar="RUN", help="the folder to make")
     command.add_argument("--meta", metavar="FILE", help="its alphabet: nanoGPT's meta.pkl, or a tokenizer.json")
@@ -64,30 +68,33 @@ def run_export(options: argparse.Namespace) -> int:
     """Write a file, and say what its readers need to know."""
     folder = run_folder(options)
     this = SavedRun.open(folder)
-    model, config, tokenizer, step = this.model, this.config, this.tokenizer, this.step
+    config, step = this.config, this.step
     out, meta = Path(options.file), options.meta and Path(options.meta).absolute()
-    count = f"the model of step {step}, {len(model.parameters()):,} parameters"
+    count = f"the model of step {step}, {parameter_count(config.model):,} parameters"
+    if options.wasm and (meta or options.hugging_face):
+        raise ConfigError("--wasm makes a folder of its own: leave out --meta and --hugging-face")
+    if options.hugging_face:
+        convert.export_hugging_face(out, this.arrays(), config, this.vocabulary, step)
+        print(f"Wrote {out}: {count}; GPT2LMHeadModel.from_pretrained({str(out)!r}) reads it")
+        if meta:
+            convert.write_meta(meta, this.tokenizer)
+        return 0
+    if isinstance(this.vocabulary, BytePairTokenizer):
+        raise ConfigError(f"{folder} reads byte pairs, which only a folder of Hugging Face has: add --hugging-face")
+    tokenizer = this.tokenizer
     if options.wasm:
-        if meta or options.hugging_face:
-            raise ConfigError("--wasm makes a folder of its own: leave out --meta and --hugging-face")
         from ..engines.wasm import to_wasm
 
-        made = to_wasm(model, config.train, tokenizer, _optimizer(folder, config, step), config.documents)
+        made = to_wasm(this.model, config.train, tokenizer, _optimizer(folder, config, step), config.documents)
         made.save(out)
         size = f"{len(made.bytes) / 2**20:.1f} MB, {made.description['pages'] / 16:.0f} MB of memory"
         print(f"Wrote {out}: {count} ({size}); step.js there says how a page loads it")
         if config.model.dropout:
             print("It trains without dropout, which has no counterpart there")
         return 0
-    if options.hugging_face:
-        convert.export_hugging_face(out, model, config, tokenizer, step)
-        print(f"Wrote {out}: {count}; GPT2LMHeadModel.from_pretrained({str(out)!r}) reads it")
-        if meta:
-            convert.write_meta(meta, tokenizer)
-        return 0
     dataset = convert.export(
         out,
-        model,
+        this.arrays(),
         config,
         tokenizer,
         step,
@@ -123,19 +130,21 @@ def run_import(options: argparse.Namespace) -> int:
     if checkpoint.exists(folder):
         raise ConfigError(f"{folder} already holds a run; choose another folder")
     imported = convert.read(file)
+    if imported.byte_pairs is not None:
+        return _import_byte_pairs(options, imported, imported.byte_pairs)
     dataset, data = options.dataset, options.data and kept_text(options.data)
     if dataset is None and data is None:
         dataset = imported.dataset
     if dataset is None and data is None:
         raise ConfigError(
             f"{file} does not say which text it was trained on, and a run needs one: give --data PATH or --dataset NAME"
+            f"{_NO_VOCABULARY if file.is_dir() else ''}"
         )
     normalize = imported.normalize if options.normalize is None else parse_normalizations(options.normalize)
     documents = imported.documents if options.documents is None else bool(documents_chosen(options))
     tokenizer, sha256 = _vocabulary(options.meta, imported, dataset, data, normalize)
-    given = {name: getattr(options, name) for name in _MODEL_FLAGS if getattr(options, name) is not None}
     path = str(Path(data).absolute()) if data else None
-    config = convert.run_config(imported, given, (dataset, path, sha256, normalize, documents))
+    config = convert.run_config(imported, _given(options), (dataset, path, sha256, normalize, documents))
     if config.model.vocab_size != tokenizer.vocab_size:
         raise ConfigError(
             f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "
@@ -143,10 +152,40 @@ def run_import(options: argparse.Namespace) -> int:
         )
     if imported.note and options.activation is None:
         print(imported.note)
-    model = convert.write_run(folder, config, imported, tokenizer, file)
+    convert.write_run(folder, config, imported, tokenizer, file)
     print(
-        f"Made {folder}: a model of step {imported.step}, {len(model.parameters()):,} parameters, alphabet of "
+        f"Made {folder}: a model of step {imported.step}, {parameter_count(config.model):,} parameters, alphabet of "
         f"{tokenizer.vocab_size}, text {dataset or data}"
+    )
+    return 0
+
+
+_NO_VOCABULARY = ", whose characters are the model's; for GPT-2's byte pairs put vocab.json and merges.txt into it"
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in _MODEL_FLAGS if getattr(options, name) is not None}
+
+
+def _import_byte_pairs(options: argparse.Namespace, imported: Imported, tokenizer: BytePairTokenizer) -> int:
+    """Turn a folder of Hugging Face's GPT-2 into a run without a text."""
+    unfit = [name for name in ("meta", "dataset", "data", "normalize", "documents") if getattr(options, name)]
+    if unfit:
+        raise ConfigError(
+            f"--{unfit[0]} is for models of characters, and {options.file} reads {tokenizer.vocab_size:,} byte pairs; "
+            f"leave it out"
+        )
+    folder = Path(options.folder)
+    config = convert.run_config(imported, _given(options), (None, None, "", (), False))
+    if config.model.vocab_size != tokenizer.vocab_size:
+        raise ConfigError(
+            f"the model has {config.model.vocab_size:,} tokens and the vocabulary {tokenizer.vocab_size:,}; expected "
+            f"the vocab.json and merges.txt that it was trained with"
+        )
+    convert.write_run(folder, config, imported, tokenizer, Path(options.file))
+    print(
+        f"Made {folder}: {parameter_count(config.model):,} parameters, {tokenizer.vocab_size:,} byte pairs; "
+        f"gpt info, sample, eval and export take it"
     )
     return 0
 

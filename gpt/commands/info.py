@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.nested import shape
 from tinygrad_edu.training.flags import run_argument, run_folder
 
+from ..byte_pairs import BytePairTokenizer
+from ..config import GPTConfig
 from ..data import ngram
 from ..data.corpus import Corpus
 from ..errors import ConfigError, DataError
 from ..inspection.profile import Profile, profile
-from ..model import GPT
-from ..runs.checkpoint import RunConfig
+from ..model import parameter_count, parameter_shapes
+from ..runs.checkpoint import RunConfig, Tokenizer
 from ..runs.early_stopping import BestLoss
 from ..runs.saved_run import SavedRun
 from ..runs.wording import OF_DOCUMENTS, final_validation, judged
@@ -26,6 +27,7 @@ from ..tokenizer import shortened
 from .common import best_flag
 
 _WIDTH = 80
+_BLOCKS = 4  # of more, only the first is shown in parts
 _VALIDATIONS = 12  # that are shown, spread over the run
 _RECENT = 20  # steps whose mean training loss is shown next to a validation
 
@@ -51,31 +53,43 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"profile must be at least 1 step, got {options.profile}")
     folder = run_folder(options)
     this = SavedRun.open(folder, best=options.best)
-    model, config, tokenizer, step = this.model, this.config, this.tokenizer, this.step
+    config, step = this.config, this.step
     corpus = this.corpus_at_hand()
     if options.profile and corpus is None:
-        raise DataError(
-            f"a profile trains on the text of the run, and {config.dataset or config.data} is not on this machine"
-        )
+        where = f"{config.dataset or config.data} is not on this machine" if config.has_text else "it has none"
+        raise DataError(f"a profile trains on the text of the run, and {where}")
+    if not this.on_arrays:
+        this.model  # noqa: B018 - its numbers are checked
     log = [record for record in this.log() if record["step"] <= step]
-    _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
-    _print(_text_seen(config, step, corpus))
-    _history(log, config, corpus)
+    if config.has_text:
+        _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
+        _print(_text_seen(config, step, corpus))
+        _history(log, config, corpus)
+    else:
+        _print(f"{folder}: a model that was imported without its text")
     if config.documents:
         _print(OF_DOCUMENTS)
     if config.normalize:
         _print(f"the text is normalized: {', '.join(config.normalize)}")
-    alphabet = f"alphabet of {tokenizer.vocab_size}: {shortened(tokenizer.alphabet)}"
+    alphabet = _alphabet(this.vocabulary)
     print("\n  ".join(alphabet[i : i + _WIDTH - 2] for i in range(0, len(alphabet), _WIDTH - 2)), end="\n\n")
-    for title, part in (("model", config.model), ("training", config.train)):
+    settings: dict[str, Any] = {"model": config.model, **({"training": config.train} if config.has_text else {})}
+    for title, part in settings.items():
         _print(f"{title}: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(part).items()))
-    print("\n".join(_tables(model)))
-    _memory(folder, len(model.parameters()))
+    print("\n".join(_tables(config.model)))
+    _memory(folder, parameter_count(config.model), config.has_text)
+    _operations(config.model)
     if options.profile and corpus is not None:
-        _profiled(profile(model, config, corpus, options.profile))
-    else:
+        _profiled(profile(this.model, config, corpus, options.profile))
+    elif config.has_text:
         print("Where the time goes, module by module: --profile")
     return 0
+
+
+def _alphabet(vocabulary: Tokenizer) -> str:
+    if isinstance(vocabulary, BytePairTokenizer):
+        return f"vocabulary of {vocabulary.vocab_size:,} byte pairs, {len(vocabulary.merges):,} of them merged"
+    return f"alphabet of {vocabulary.vocab_size}: {shortened(vocabulary.alphabet)}"
 
 
 def _print(words: str) -> None:
@@ -133,9 +147,9 @@ def _history(log: Sequence[Mapping[str, Any]], config: RunConfig, corpus: Corpus
 # --- parameters and memory --------------------------------------------------------------------------------------------
 
 
-def _tables(model: GPT) -> Iterator[str]:
+def _tables(config: GPTConfig) -> Iterator[str]:
     """List every module and every table of parameters in it, with its share of the total."""
-    named = [(name, shape(parameter)) for name, parameter in model.named_parameters()]
+    named = list(parameter_shapes(config))
     counts: dict[str, int] = {}
     for name, sizes in named:
         modules = name.split(".")[:-1]
@@ -151,7 +165,13 @@ def _tables(model: GPT) -> Iterator[str]:
     yield f"\n{'module or table of parameters':<40}{'shape':<12}{'numbers':>12}{'share':>9}"
     yield line(0, "all", "", total)
     told: list[str] = []  # the modules of the previous line
+    alike = f"h.1 to h.{config.n_layer - 1}, each like h.0" if config.n_layer > _BLOCKS else ""
     for name, sizes in named:
+        if alike and name.startswith("transformer.h.") and not name.startswith("transformer.h.0."):
+            if told[-1:] != [alike]:
+                told = ["transformer", alike]
+                yield line(2, alike, "", (config.n_layer - 1) * counts["transformer.h.0"])
+            continue
         inside = [path for path in _above(name) if tables_in[path] > 1 and path.rpartition(".")[2] != "h"]
         for depth, path in enumerate(inside, 1):
             if path not in told:
@@ -171,12 +191,26 @@ def _below(name: str, module: str) -> str:
     return name.removeprefix(f"{module}.") if module else name
 
 
-def _memory(folder: Path, count: int) -> None:
+def _memory(folder: Path, count: int, trains: bool) -> None:
     on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print("\nmemory while it trains, as 32-bit floats")
-    for name, times in (("the parameters", 1), ("their gradient", 1), ("AdamW's two running means", 2)):
+    print(f"\nmemory{' while it trains' * trains}, as 32-bit floats")
+    kinds = (("the parameters", 1), ("their gradient", 1), ("AdamW's two running means", 2))
+    for name, times in kinds if trains else kinds[:1]:
         print(f"  {name:<50}{_bytes(4 * times * count):>12}")
     print(f"{'the folder on disk':<52}{_bytes(on_disk):>12}\n")
+
+
+def _operations(config: GPTConfig) -> None:
+    """Say how much is computed per token: two operations per weight of a matrix that it is multiplied with, and as many
+    per number of the keys and values that it attends to."""
+    shapes = dict(parameter_shapes(config))
+    matrices = sum(math.prod(sizes) for name, sizes in shapes.items() if len(sizes) == 2 and ".h." in name)
+    attention = 2 * config.n_layer * config.block_size * config.n_embd
+    each = 2 * (matrices + config.vocab_size * config.n_embd + attention)
+    _print(
+        f"One more token takes {each:,} multiplications and additions, once the context of {config.block_size:,} is "
+        f"full\n"
+    )
 
 
 def _bytes(n: float) -> str:

@@ -14,6 +14,7 @@ from tinygrad_edu.training.flags import add_settings
 from ..config import PRESETS, GPTConfig, TrainConfig, preset
 from ..data.corpus import DEFAULT_DATASET, Corpus, kept_text, open_text
 from ..data.text import Text, parse_normalizations
+from ..model import check_size
 from ..runs.checkpoint import RunConfig
 from ..train import text_sha256
 from .common import documents_chosen, normalize_flag, say_parts, text_flags
@@ -59,7 +60,9 @@ def configs(
     changes = {**chosen.train, **changes}
     if changes.get("engine") == "scalar":
         changes.setdefault("final_eval_sequences", 256)  # all of them would take minutes with pure scalars
-    return GPTConfig(**{**chosen.model, **model}), TrainConfig(**changes)
+    shape = GPTConfig(**{**chosen.model, **model})
+    check_size(shape)
+    return shape, TrainConfig(**changes)
 
 
 @dataclass(frozen=True)

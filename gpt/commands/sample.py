@@ -1,4 +1,4 @@
-"""``python -m gpt sample``: write text with a trained model, character by character."""
+"""``python -m gpt sample``: write text with a trained model, token by token."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tinygrad_edu import console
 from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..engines import make_engine
+from ..engines.arrays import ArrayModel
 from ..errors import ConfigError
 from ..runs.saved_run import SavedRun
 from ..sample import check_settings, generate, until
-from ..train import first_prompt
 from .common import best_flag, engine_flag, sampling, sampling_flags, with_engine
 
 
@@ -23,7 +23,13 @@ def add_sample(command: argparse.ArgumentParser) -> None:
     run_argument(command)
     best_flag(command)
     command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")
-    command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="how many characters to write")
+    command.add_argument(
+        "--max-new-tokens",
+        type=int,
+        default=300,
+        metavar="N",
+        help="how many tokens to write: characters, or byte pairs",
+    )
     sampling_flags(command, "below 1 safer, above 1 more varied, 0 always the most likely")
     command.add_argument(
         "--repetition-penalty",
@@ -66,10 +72,13 @@ def run(options: argparse.Namespace) -> int:
     if "" in stops:
         raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
     this = SavedRun.open(run_folder(options), best=options.best)
-    config, tokenizer = this.config, this.tokenizer
+    config, vocabulary = this.config, this.vocabulary
     # A given prompt is part of the text and is printed; the line break that otherwise starts a text is not.
-    prompt = tokenizer.encode(config.opening(options.prompt or "") or first_prompt(tokenizer))
-    engine = make_engine(this.model, with_engine(config.train, options))
+    prompt = vocabulary.encode(config.opening(options.prompt or "")) or vocabulary.beginning
+    if this.on_arrays and options.engine is None:
+        scorer = ArrayModel(config.model, this.arrays()).scorer
+    else:
+        scorer = make_engine(this.model, with_engine(config.train, options)).scorer
     out = console.data()
     for number in range(options.samples):
         if options.samples > 1 and not config.documents:  # a document is one line
@@ -77,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"{chr(10) * (number > 0)}{head}", file=out)
         print(options.prompt or "", end="", flush=True, file=out)
         tokens = generate(
-            engine.scorer(),
+            scorer(),
             config.model.block_size,
             prompt,
             options.max_new_tokens,
@@ -88,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             end=this.end,
             rng=random.Random(options.seed + number),
         )
-        for character in until((tokenizer.decode([token]) for token in tokens), stops):
+        for character in until(vocabulary.stream(tokens), stops):
             print(character, end="", flush=True, file=out)
             console.end_if_unread()
         print(file=out)

@@ -33,11 +33,12 @@ class PicturedRun(SavedRun):
         length = self.config.model.block_size + 1 if length is None else length
         if length < 1:
             raise DrawingError(f"a picture shows at least 1 character, got {length}")
+        tokenizer = self.tokenizer
         try:
             corpus = self.corpus() if text is None else None
         except DataError as error:
             raise DrawingError(f"{error}; give another text with --text") from None
-        found = self.tokenizer.encode(self.config.opening(text or "")) if corpus is None else corpus.beginning(length)
+        found = tokenizer.encode(self.config.opening(text or "")) if corpus is None else corpus.beginning(length)
         if not found or text == "":
             raise DrawingError("the text is empty; give at least one character")
         return found[:length]

@@ -19,7 +19,8 @@ field (``positions``, ``norm``, …), at which nanoGPT stops instead of computin
 which holds tensors only, everything but the tensors is JSON in its metadata.
 
 Hugging Face's GPT-2 has the same names, but transposed matrices, (inputs, outputs), and biases everywhere. It can be
-imported too, and exported as a folder that ``GPT2LMHeadModel.from_pretrained`` reads.
+imported too, with its byte pairs and without a text, and exported as a folder that ``GPT2LMHeadModel.from_pretrained``
+reads.
 
 Reading these files never runs code from them: .pt files are read as numbers and words only, and so is a ``meta.pkl``.
 """
@@ -39,7 +40,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from tinygrad_edu import console
 from tinygrad_edu.errors import brief
@@ -47,13 +47,14 @@ from tinygrad_edu.files import write_atomically
 from tinygrad_edu.optim import AdamW
 from tinygrad_edu.training import reading
 
-from ..config import GPTConfig, TrainConfig
+from ..byte_pairs import BytePairTokenizer
+from ..config import LARGEST, GPTConfig, TrainConfig
 from ..data.text import parse_normalizations
 from ..errors import CheckpointError, ConfigError, DataError, named, shown
-from ..model import GPT, parameter_shapes
+from ..model import parameter_count, parameter_shapes
 from ..tokenizer import CharTokenizer
-from . import checkpoint
-from .checkpoint import RunConfig
+from . import byte_pair_files, checkpoint
+from .checkpoint import RunConfig, Tokenizer
 
 __all__ = [
     "NANOGPT_DATASETS",
@@ -113,7 +114,7 @@ class Imported:
     """What a file holds, as far as it is known.
 
     Attributes:
-        tensors: arrays of numpy or PyTorch by name.
+        tensors: arrays by name.
         model_args: the settings of the model, as fields of :class:`gpt.config.GPTConfig`; empty in a bare
             ``state_dict``.
         step: the step at which it was saved.
@@ -123,6 +124,7 @@ class Imported:
         documents: whether its lines are documents (see ``documents.py``).
         train: the settings of its training, as fields of :class:`gpt.config.TrainConfig`.
         note: a sentence about an activation that no file tells; or nothing.
+        byte_pairs: its tokenizer, if it reads byte pairs.
     """
 
     tensors: dict[str, Any]
@@ -135,6 +137,7 @@ class Imported:
     documents: bool = False
     train: dict[str, Any] = dataclasses.field(default_factory=dict)
     note: str = ""
+    byte_pairs: BytePairTokenizer | None = None
 
 
 # --- out ----------------------------------------------------------------------------------------------------------
@@ -156,7 +159,7 @@ def model_args(config: GPTConfig) -> dict[str, Any]:
 
 def export(
     path: Path,
-    model: GPT,
+    tables: Mapping[str, Any],
     config: RunConfig,
     tokenizer: CharTokenizer,
     step: int,
@@ -168,6 +171,9 @@ def export(
     """Write a model as ``.pt`` (needs PyTorch) or ``.safetensors``; the numbers are rounded to 32-bit floats.
 
     Args:
+        path: the file.
+        tables: the parameters by name, as arrays.
+        config, tokenizer, step: of the run.
         dataset: the name of nanoGPT's folder with the text and its meta.pkl; that of the text if not given.
         optimizer: AdamW's state (see :func:`gpt.runs.checkpoint.load_training_state`), for ``.pt``; zero by default.
         best_val_loss: the lowest validation loss so far, for ``.pt``.
@@ -178,7 +184,9 @@ def export(
     _check_suffix(path)
     theirs = {ours: name for name, ours in NANOGPT_DATASETS.items()}
     dataset = dataset or theirs.get(config.dataset or "", config.dataset) or Path(str(config.data)).stem
-    tensors = _as_float32(model)
+    tensors = dict(tables)
+    if config.model.tied_head:
+        tensors["lm_head.weight"] = tensors["transformer.wte.weight"]  # nanoGPT has it under both names
     about: dict[str, Any] = {
         "model_args": model_args(config.model),
         "iter_num": step,
@@ -186,24 +194,18 @@ def export(
         OWN: _own(config, tokenizer),
     }
     if path.suffix == ".safetensors":
-        write_atomically(path, save(tensors, metadata={OWN: json.dumps(about, ensure_ascii=False)}))
+        shapes = {name: array.shape for name, array in tensors.items()}
+        checkpoint.write_float32(path, shapes, tensors.__getitem__, {OWN: json.dumps(about, ensure_ascii=False)})
         return dataset
     torch = _torch(f"writing {path.name}")
+    tensors = {name: torch.tensor(checkpoint.float32(name, array)) for name, array in tensors.items()}
     if set(about["model_args"]) == set(NANOGPT_FIELDS):  # otherwise nanoGPT's train.py must stop, and it reads these
         about["best_val_loss"] = 1e9 if best_val_loss is None else best_val_loss  # nanoGPT begins with 1e9
-        about["optimizer"] = _adamw(torch, model, tensors, config.train, optimizer)
+        about["optimizer"] = _adamw(torch, {name: tensors[name] for name in tables}, config.train, optimizer)
     buffer = io.BytesIO()
-    torch.save({"model": {name: torch.from_numpy(array) for name, array in tensors.items()}, **about}, buffer)
+    torch.save({"model": tensors, **about}, buffer)
     write_atomically(path, buffer.getvalue())
     return dataset
-
-
-def _as_float32(model: GPT) -> dict[str, Any]:
-    """Return the parameters as in such files; raises CheckpointError for a number that would become infinite."""
-    if any(abs(p.data) > checkpoint.LARGEST_FLOAT32 for p in model.parameters()):  # the scalar engine can have such
-        name = next(name for name, p in model.named_scalars() if abs(p.data) > checkpoint.LARGEST_FLOAT32)
-        raise CheckpointError(f"{name} is larger than 32-bit floats are, and other numbers are not written")
-    return {name: np.array(numbers, dtype=np.float32) for name, numbers in model.state_dict().items()}
 
 
 def _own(config: RunConfig, tokenizer: CharTokenizer) -> dict[str, Any]:
@@ -218,19 +220,16 @@ def _own(config: RunConfig, tokenizer: CharTokenizer) -> dict[str, Any]:
     }
 
 
-def _adamw(
-    torch: Any, model: GPT, tensors: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Any] | None
-) -> Any:
+def _adamw(torch: Any, tensors: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Any] | None) -> Any:
     """Make the state of PyTorch's AdamW with nanoGPT's two groups: tables that decay, and vectors that do not."""
-    named = [(name, torch.from_numpy(tensors[name])) for name, _ in model.named_parameters()]
     groups = [
-        {"params": [p for _, p in named if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for _, p in named if p.dim() < 2], "weight_decay": 0.0},
+        {"params": [p for p in tensors.values() if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in tensors.values() if p.dim() < 2], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps)
     if state is not None and state["steps"]:
         at = 0
-        for _, p in named:  # our means are flat lists in the order of the parameters
+        for p in tensors.values():  # our means are flat lists in the order of the parameters
             means = [torch.tensor(state[key][at : at + p.numel()]).reshape(p.shape) for key in ("m", "v")]
             optimizer.state[p] = {
                 "step": torch.tensor(float(state["steps"])), "exp_avg": means[0], "exp_avg_sq": means[1],
@@ -239,10 +238,12 @@ def _adamw(
     return optimizer.state_dict()
 
 
-def export_hugging_face(folder: Path, model: GPT, config: RunConfig, tokenizer: CharTokenizer, step: int) -> None:
-    """Write a folder that ``GPT2LMHeadModel.from_pretrained`` reads: config.json and model.safetensors.
+def export_hugging_face(
+    folder: Path, tables: Mapping[str, Any], config: RunConfig, tokenizer: Tokenizer, step: int
+) -> None:
+    """Write a folder that ``GPT2LMHeadModel.from_pretrained`` reads: config.json, model.safetensors, and byte pairs.
 
-    Raises ConfigError for a model that GPT-2 cannot be.
+    ``tables`` are the parameters by name, as arrays. Raises ConfigError for a model that GPT-2 cannot be.
     """
     shape = config.model
     odd = [f"{name} {getattr(shape, name)}" for name, theirs in (("positions", "learned"), ("norm", "layernorm"))
@@ -252,12 +253,14 @@ def export_hugging_face(folder: Path, model: GPT, config: RunConfig, tokenizer: 
             f"Hugging Face's GPT-2 cannot be this model: it has no {', '.join(odd) or shape.activation}; "
             f"export it as nanoGPT's .pt or .safetensors instead"
         )
-    ours, tensors = _as_float32(model), {}
-    full = dataclasses.replace(shape, bias=True, norm_weight=True)
-    for name, sizes in parameter_shapes(full):
-        missing = np.ones if name.endswith(".weight") else np.zeros
-        array = ours.get(name, missing(sizes, dtype=np.float32))
-        tensors[name] = np.ascontiguousarray(array.T) if name.endswith(_CONV1D) else array
+    full = dict(parameter_shapes(dataclasses.replace(shape, bias=True, norm_weight=True)))
+
+    def theirs(name: str) -> Any:
+        ours = tables.get(name)
+        if ours is None:
+            return (np.ones if name.endswith(".weight") else np.zeros)(full[name])
+        return ours.T if name.endswith(_CONV1D) else ours
+
     about = {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -272,12 +275,14 @@ def export_hugging_face(folder: Path, model: GPT, config: RunConfig, tokenizer: 
         "tie_word_embeddings": shape.tied_head,
         **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), shape.dropout),
         # A model of characters has no such tokens, and 50256, which GPT-2 has there, would be outside the alphabet.
-        "bos_token_id": None,
-        "eos_token_id": None,
-        OWN: {**_own(config, tokenizer), "iter_num": step},
+        **dict.fromkeys(("bos_token_id", "eos_token_id"), getattr(tokenizer, "end", None)),
+        OWN: {**(_own(config, tokenizer) if isinstance(tokenizer, CharTokenizer) else {}), "iter_num": step},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / checkpoint.MODEL, save(tensors, metadata={"format": "pt"}))
+    if isinstance(tokenizer, BytePairTokenizer):
+        byte_pair_files.write(folder, tokenizer)
+    turned = {name: sizes[::-1] if name.endswith(_CONV1D) else sizes for name, sizes in full.items()}
+    checkpoint.write_float32(folder / checkpoint.MODEL, turned, theirs, {"format": "pt"})
     checkpoint.write_json(folder / checkpoint.CONFIG, about)
 
 
@@ -311,15 +316,26 @@ _ABOUT: reading.Schema = {
 def read(path: Path) -> Imported:
     """Read a ``.pt`` or ``.safetensors`` file: of ours, of nanoGPT, of Hugging Face, or a bare ``state_dict``.
 
-    In a folder, as Hugging Face writes it, config.json is read too. Raises CheckpointError for a file that is missing,
-    damaged or something else, ConfigError for another ending and for a PyTorch that is missing or too old.
+    In a folder, as Hugging Face writes it, config.json and the byte pairs are read too. Raises CheckpointError for a
+    file that is missing, damaged or something else, ConfigError for another ending and for a PyTorch that is missing or
+    too old.
     """
     if path.is_dir():
         source = path / checkpoint.CONFIG
         missing = f"{path} is a folder without {source.name}; expected a file, or a folder of Hugging Face's GPT-2"
         about = reading.parsed(reading.content_of(source, missing, reading.LARGEST_JSON), source)
+        args = _from_hugging_face(reading.checked(about, {}, source), source)
+        others = [name for name in ("pytorch_model.bin", "model.safetensors.index.json") if (path / name).exists()]
+        if others and not (path / checkpoint.MODEL).exists():
+            raise CheckpointError(
+                f"{path} has {others[0]}, and pickles, which can run code, and models in several files are not read; "
+                f"expected one {checkpoint.MODEL}: save_pretrained writes it"
+            )
         tensors, _ = _read_safetensors(path / checkpoint.MODEL)
-        return _imported(path, tensors, _from_hugging_face(reading.checked(about, {}, source), source))
+        imported = _imported(path, tensors, args)
+        if imported.alphabet is not None:
+            return imported
+        return dataclasses.replace(imported, byte_pairs=byte_pair_files.read(path))
     _check_suffix(path)
     return _imported(path, *(_read_safetensors if path.suffix == ".safetensors" else _read_torch)(path))
 
@@ -363,7 +379,8 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         # A tensor may claim to be larger than its numbers: each would be repeated many times.
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise CheckpointError(f"{path}: {shown(name)} is no tensor of floats, each with its own place")
-    return {name: tensor.detach() for name, tensor in state.items()}, about
+    plain = {name: tensor.float() if tensor.dtype == torch.bfloat16 else tensor for name, tensor in state.items()}
+    return {name: tensor.detach().numpy() for name, tensor in plain.items()}, about
 
 
 def _reason(error: Exception) -> str:
@@ -393,13 +410,15 @@ def _from_hugging_face(content: Mapping[str, Any], source: Path) -> dict[str, An
     if not isinstance(activation, str) or activation not in _FROM_HUGGING_FACE:
         known = ", ".join(_FROM_HUGGING_FACE)
         raise CheckpointError(f"{source}: activation_function must be one of {known}; got {shown(activation)}")
-    for name, ours in (("layer_norm_epsilon", 1e-5), ("scale_attn_weights", True)):
+    exactly = {"layer_norm_epsilon": 1e-5, "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}
+    for name, ours in exactly.items():
         if content.get(name, ours) != ours:
             raise CheckpointError(f"{source}: {name} must be {ours}, got {shown(content[name])}")
     inner, width = content.get("n_inner"), content.get("n_embd", 0)
     if inner is not None and not (type(inner) is type(width) is int and inner > 0 < width and inner % width == 0):
         raise CheckpointError(f"{source}: n_inner must be a multiple of n_embd, got {shown(inner)} and {shown(width)}")
-    names = {"n_head": "n_head", "n_positions": "block_size", "resid_pdrop": "dropout"}
+    names = {"n_positions": "block_size", "resid_pdrop": "dropout"}
+    names |= {name: name for name in ("n_head", "n_layer", "n_embd", "vocab_size")}
     args = {ours: content[theirs] for theirs, ours in names.items() if theirs in content}
     if inner is not None:
         args["mlp_ratio"] = inner // width
@@ -492,7 +511,7 @@ def read_vocabulary(path: Path) -> CharTokenizer:
     else."""
     content = reading.content_of(path, f"there is no file {path}", reading.LARGEST_JSON)
     if path.suffix == ".json":
-        return checkpoint.tokenizer_of(reading.parsed(content, path), path)
+        return checkpoint.characters(checkpoint.tokenizer_of(reading.parsed(content, path), path), path)
     expected = "expected nanoGPT's meta.pkl for characters, or a tokenizer.json"
     try:
         _check_pickle(content)
@@ -565,13 +584,18 @@ def _train_fields() -> set[str]:
     return {field.name for field in dataclasses.fields(TrainConfig)}
 
 
-def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: CharTokenizer, source: Path) -> GPT:
+def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: Tokenizer, source: Path) -> None:
     """Turn an imported model into a run, which can be sampled from, measured, drawn, and trained further.
 
-    AdamW starts from zero: its running means are not in such files. Raises CheckpointError when the tensors do not fit.
+    AdamW starts from zero: its running means are not in such files. A model without a text, or with more parameters
+    than there can be Values, is written as arrays, without a Value. Raises CheckpointError when the tensors do not fit.
     """
     shapes = {name: tuple(array.shape) for name, array in imported.tensors.items()}
     checkpoint.check_shapes(config.model, shapes, source)
+    if not config.has_text or parameter_count(config.model) > LARGEST:
+        checkpoint.save_arrays(folder, config.model, imported.tensors, imported.step)
+        checkpoint.save_config(folder, config, tokenizer)
+        return
     model = checkpoint.unfilled(config.model)
     numbers = {name: array.tolist() for name, array in imported.tensors.items()}
     checkpoint.load_parameters(model, numbers, source, config.train.engine)
@@ -581,7 +605,6 @@ def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: Ch
     checkpoint.save_training_state(folder, model, AdamW(model.parameters()).state_dict(), imported.step)
     checkpoint.save_model(folder, model, imported.step)
     checkpoint.save_config(folder, config, tokenizer)  # last: from here on the folder holds a run
-    return model
 
 
 def _check_suffix(path: Path) -> None:

@@ -14,14 +14,16 @@ from typing import Any, Self
 from tinygrad_edu.errors import brief
 from tinygrad_edu.gradient_stats import GradientStats
 
+from ..byte_pairs import BytePairTokenizer
+from ..config import LARGEST
 from ..data.corpus import Corpus, cache_folder
 from ..data.documents import END
 from ..data.ngram import Baseline
-from ..errors import DataError
-from ..model import GPT
+from ..errors import CheckpointError, DataError
+from ..model import GPT, parameter_count
 from ..tokenizer import CharTokenizer
 from . import checkpoint
-from .checkpoint import RunConfig
+from .checkpoint import RunConfig, Tokenizer
 
 __all__ = ["SavedRun"]
 
@@ -34,13 +36,13 @@ class SavedRun:
     Attributes:
         folder: its folder.
         config: the settings of model and training, and the source of the text.
-        tokenizer: characters to tokens and back.
+        vocabulary: text to tokens and back.
         file: the name of the file with its parameters.
     """
 
     folder: Path
     config: RunConfig
-    tokenizer: CharTokenizer
+    vocabulary: Tokenizer
     file: str
 
     @classmethod
@@ -57,26 +59,51 @@ class SavedRun:
         config, tokenizer = checkpoint.load_config(path), checkpoint.load_tokenizer(path)
         return cls(path, config, tokenizer, checkpoint.BEST if best else checkpoint.MODEL)
 
+    @property
+    def tokenizer(self) -> CharTokenizer:
+        """Characters to tokens and back; raises CheckpointError if the model reads something else."""
+        return checkpoint.characters(self.vocabulary, self.folder)
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the parameters by name; raises CheckpointError if they are missing, or of another model."""
+        return self._opened()[0]
+
     @cached_property
-    def _loaded(self) -> tuple[GPT, int]:
-        model, _, _, step = checkpoint.load_model(self.folder, self.file)
-        model.eval()
-        return model, step
-
-    @property
-    def model(self) -> GPT:
-        """The model, with dropout off; raises CheckpointError if its parameters are missing or damaged."""
-        return self._loaded[0]
-
-    @property
     def step(self) -> int:
-        """The step at which the parameters were saved; raises CheckpointError like :attr:`model`."""
-        return self._loaded[1]
+        """The step at which the parameters were saved; raises CheckpointError like :meth:`arrays`."""
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[dict[str, Any], int]:
+        """Map the file into memory; it is let go with the arrays, for Windows could not replace it."""
+        checkpoint.check_vocabulary(self.folder, self.config, self.vocabulary)
+        return checkpoint.load_arrays(self.folder, self.config.model, self.file)
+
+    @property
+    def on_arrays(self) -> bool:
+        """Whether the model is run on arrays, unless an engine is asked for: without a text there is no training, and
+        large models cannot be Values."""
+        return not self.config.has_text or self._too_large
+
+    @property
+    def _too_large(self) -> bool:
+        return parameter_count(self.config.model) > LARGEST
+
+    @cached_property
+    def model(self) -> GPT:
+        """The model, with dropout off; raises CheckpointError if its parameters are missing, damaged or too many."""
+        if self._too_large:
+            raise CheckpointError(
+                f"{self.folder} has {parameter_count(self.config.model):,} parameters; expected at most {LARGEST:,}, "
+                f"each a Value; {checkpoint.STILL}"
+            )
+        return checkpoint.load_model(self.folder, self.file)[0].eval()
 
     @property
     def end(self) -> int | None:
         """The token at which documents end; None if the model reads one stream of text."""
-        return self.tokenizer.encode(END)[0] if self.config.documents else None
+        if isinstance(self.vocabulary, BytePairTokenizer):
+            return self.vocabulary.end
+        return self.vocabulary.encode(END)[0] if self.config.documents else None
 
     def corpus(self) -> Corpus:
         """Return the text of the run in its two parts; raises DataError if it can no longer be read."""

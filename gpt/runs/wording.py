@@ -30,10 +30,10 @@ def baselines_text(baselines: Sequence[Baseline]) -> str:
     return "\n".join(f"  {baseline.name:<8}{baseline.loss:.3f}   knows {baseline.counts}" for baseline in baselines)
 
 
-def loss_words(loss: float) -> str:
+def loss_words(loss: float, per: str = "character") -> str:
     """Write a loss in nats, in bits and as a perplexity."""
     bits = loss / math.log(2)
-    return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
+    return f"{loss:.4f} nats per {per} ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
 
 
 def judged(loss: float, baselines: Sequence[Baseline]) -> str:

@@ -69,7 +69,16 @@ STEPS = [f"{room}.{file}".strip(".") for room, files in ROOMS.items() for file i
 STEP = {f"{COMPILER}.{name}": step for step, name in enumerate(STEPS)}
 #: The floors of gpt, files and folders: a file imports from lower ones, and from its own folder.
 ROOMS_OF_GPT = [
-    *(["errors"], ["config", "tokenizer"], ["data"], ["model"], ["runs"], ["sample"], ["engines"], ["train"]),
+    *(
+        ["errors"],
+        ["byte_pairs", "config", "tokenizer"],
+        ["data"],
+        ["model"],
+        ["runs"],
+        ["sample"],
+        ["engines"],
+        ["train"],
+    ),
     *(["inspection"], ["experiments", "pictures"], ["commands"], ["cli"], ["__main__"]),
 ]
 #: The same of image, which gpt does not know, and which does not know gpt.

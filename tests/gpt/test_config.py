@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from gpt.cli import main
 from gpt.config import PRESETS, GPTConfig, TrainConfig, preset
 from gpt.errors import ConfigError
-from gpt.model import parameter_shapes
+from gpt.model import GPT, parameter_count, parameter_shapes
+from tests.commands import refusal
 
 #: Worked by hand for 65 tokens: the width of a head; the embedding of tokens (65·C) and of positions (T·C), per
 #: block the attention (4·C²) and the MLP (8·C²), gains of two norms a block and one more (C each), the head (65·C).
@@ -41,7 +43,6 @@ def test_presets_make_models_of_the_announced_size(name: str) -> None:
         (GPTConfig, "n_layer", 1.5, "n_layer must be a whole number, got 1.5"),
         (GPTConfig, "n_layer", True, "n_layer must be a whole number, got True"),
         (GPTConfig, "n_head", 3, "n_head must divide n_embd.*n_embd 16 and n_head 3, which leaves 1"),
-        (GPTConfig, "n_embd", 10**9, "would have [0-9,]+ parameters.*choose a smaller n_embd"),
         (GPTConfig, "positions", "here", "positions must be one of learned, rotary; got 'here'"),
         (GPTConfig, "norm", "batch", "norm must be one of rmsnorm, layernorm; got 'batch'"),
         (GPTConfig, "activation", "step", "activation must be one of .*relu.*; got 'step'"),
@@ -61,6 +62,18 @@ def test_presets_make_models_of_the_announced_size(name: str) -> None:
 def test_a_bad_field_is_named_with_its_value_and_range(cls: Any, field: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         cls(**{field: value})
+
+
+def test_gpt_2_can_be_described_and_counted_but_not_made_of_values() -> None:
+    config = GPTConfig(
+        vocab_size=50257, block_size=1024, n_layer=12, n_head=12, n_embd=768,
+        norm="layernorm", norm_weight=True, bias=True, tied_head=True,
+    )  # fmt: skip
+    # Worked by hand: two tables, 12 blocks of 12·768² + 13·768, a last norm.
+    assert parameter_count(config) == (50257 + 1024) * 768 + 12 * (12 * 768**2 + 13 * 768) + 2 * 768 == 124_439_808
+    with pytest.raises(ConfigError, match="would have 124,439,808 parameters.*choose a smaller n_embd.*100,000,000"):
+        GPT(config)
+    assert "would have" in refusal(main, "train", "--n-embd", "100000", "--out", "never")
 
 
 def test_rotary_positions_need_pairs() -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.gpt import gpt2_folder
+
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
 QUICK = "--steps 2 --eval-sequences 1 --final-eval-sequences 1 --n-embd 8 --n-head 2 --block-size 16"
@@ -93,6 +95,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (clone / name).unlink(missing_ok=True)
         if (ROOT / name).exists():
             shutil.copyfile(ROOT / name, clone / name)
+    gpt2_folder.write(clone / "gpt2")  # small, with random numbers
     (clone / "my.txt").write_text("ROMEO:\nTo be, or not to be, that is the question.\n" * 60)
     programs = clone / ".venv" / "bin"
     programs.mkdir(parents=True)

@@ -12,8 +12,8 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 BUDGET = {
     "tinygrad_edu": 4_560,  # without the compiler and training; with layers of a diffusion transformer, and tensors
     "tinygrad_edu/compiler": 13_160,  # with modules that load at once, in Workers, and programs on disk
-    "tinygrad_edu/training": 1_720,  # what gpt and image share: settings, a schedule joined, files, folders, engines
-    "gpt": 10_050,  # weights of large models in 8 bits, for a page of any preset
+    "tinygrad_edu/training": 1_770,  # what gpt and image share: settings, files of any size, folders, engines
+    "gpt": 10_600,  # with GPT-2: its tokens, their files, and a forward pass on arrays
     "image": 2_640,  # pictures from words: data, five presets, painting, judging, commands, and a report of a run
     "viz": 19_100,  # without the playground; with an own layout of drawings, networks as circles, tables of terms
     "viz/play": 8_680,  # with models from files, a race of two Workers, what a GPT reads, a flow, a painter

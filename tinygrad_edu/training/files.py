@@ -21,7 +21,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from ..errors import StateDictError, brief
-from ..files import write_atomically
+from ..files import atomically, write_atomically
 from ..gradient_stats import GradientStats
 from ..nested import shape, values_in
 from ..nn import Module, Numbers
@@ -39,8 +39,10 @@ __all__ = [
     "TRAINING",
     "NoDraws",
     "TrainingState",
+    "as_metadata",
     "check_shapes",
     "exists",
+    "float32",
     "flow_lines",
     "keep_model",
     "load_parameters",
@@ -59,6 +61,7 @@ __all__ = [
     "save_training_state",
     "saved_step",
     "step_of",
+    "write_float32",
     "write_json",
 ]
 
@@ -86,8 +89,50 @@ _METADATA = "tinygrad_edu"
 def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, int]) -> None:
     """Write arrays, or nested lists of floats, as a safetensors file of 64-bit floats: nothing is rounded."""
     arrays = {name: np.asarray(numbers, dtype=np.float64) for name, numbers in tensors.items()}
-    # One entry only: safetensors writes several in an order that changes from process to process.
-    write_atomically(path, save(arrays, metadata={_METADATA: json.dumps(metadata)}))
+    write_atomically(path, save(arrays, metadata=as_metadata(metadata)))
+
+
+def as_metadata(numbers: Mapping[str, int]) -> dict[str, str]:
+    """Return numbers as the metadata that :func:`metadata_of` reads."""
+    return {_METADATA: json.dumps(numbers)}  # one entry only: safetensors writes several in any order
+
+
+def write_float32(
+    path: Path,
+    tables: Mapping[str, tuple[int, ...]],
+    numbers: Callable[[str], Any],
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a safetensors file of 32-bit floats, one table after the other, so that any model fits into memory.
+
+    Args:
+        path: the file.
+        tables: the shapes by name.
+        numbers: returns the array of a name.
+        metadata: strings by name.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, sizes in tables.items():
+        begin, end = end, end + 4 * math.prod(sizes)
+        header[name] = {"dtype": "F32", "shape": sizes, "data_offsets": [begin, end]}
+    words = json.dumps(header).encode()
+    words += b" " * (-len(words) % 8)  # so that every number begins at a multiple of its size
+    with atomically(path) as file:
+        file.write(len(words).to_bytes(8, "little") + words)
+        for name, sizes in tables.items():
+            file.write(float32(name, numbers(name)).reshape(sizes).data)
+
+
+def float32(name: str, numbers: Any) -> Any:
+    """Return an array in 32-bit floats; CheckpointError names a number that is not finite, or would not be."""
+    with np.errstate(over="ignore"):
+        rounded = np.ascontiguousarray(numbers, "<f4")
+    if not np.isfinite(rounded).all():
+        where = np.unravel_index(int(np.isfinite(rounded).argmin()), rounded.shape)
+        what = "larger than 32-bit floats are" if math.isfinite(numbers[where]) else "not finite"
+        raise CheckpointError(f"{name}{''.join(f'[{i}]' for i in where)} is {what}, and such numbers are not written")
+    return rounded
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Any], dict[str, int]]:

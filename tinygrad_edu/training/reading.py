@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -221,9 +222,8 @@ class TensorFile:
     _header: dict[str, Any]
 
     def arrays(self) -> dict[str, Any]:
-        """Return all tensors by name, as numpy arrays."""
-        self._file.seek(self._start)
-        content = memoryview(self._file.read())
+        """Return all tensors by name, as numpy arrays: a part of the file is read when it is first looked at."""
+        content = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))[self._start :]
         found = {}
         for name, entry in self._header.items():
             part = content[slice(*entry["data_offsets"])]
