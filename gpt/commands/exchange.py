@@ -138,7 +138,7 @@ def run_import(options: argparse.Namespace) -> int:
     if dataset is None and data is None:
         raise ConfigError(
             f"{file} does not say which text it was trained on, and a run needs one: give --data PATH or --dataset NAME"
-            f"{_NO_VOCABULARY if file.is_dir() else ''}"
+            ", or for GPT-2 a folder that also has vocab.json and merges.txt"
         )
     normalize = imported.normalize if options.normalize is None else parse_normalizations(options.normalize)
     documents = imported.documents if options.documents is None else bool(documents_chosen(options))
@@ -158,9 +158,6 @@ def run_import(options: argparse.Namespace) -> int:
         f"{tokenizer.vocab_size}, text {dataset or data}"
     )
     return 0
-
-
-_NO_VOCABULARY = ", whose characters are the model's; for GPT-2's byte pairs put vocab.json and merges.txt into it"
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def pickled(folder: Path) -> None:
             "has pytorch_model.bin, and pickles, .* are not read; expected one model.safetensors",
         ),
         (without("merges.txt"), "has vocab.json without merges.txt; expected both"),
-        (without("merges.txt", "vocab.json"), "for GPT-2's byte pairs put vocab.json and merges.txt into it"),
+        (without("merges.txt", "vocab.json"), "or for GPT-2 a folder that also has vocab.json and merges.txt"),
         (content("model.safetensors", lambda x: x[:-5]), "expected [0-9,]+ bytes, got [0-9,]+"),
         (content("model.safetensors", lambda x: x[:100]), "its header is not whole"),
         (content("vocab.json", lambda x: x[:-9]), "vocab.json is damaged"),
