@@ -225,7 +225,7 @@ def exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
 # --- whole processes --------------------------------------------------------------------------------------------------
 
 
-def names(width: int, padded: bool) -> None:
+def names(width: int, padded: bool) -> Compiled:
     """Train a GPT of one layer with four heads for 1,000 steps, on one name of 1 to 15 letters each."""
     rng, end, positions, heads = random.Random(0), 26, 16, 4
     size = width // heads
@@ -281,17 +281,20 @@ def names(width: int, padded: bool) -> None:
         weights = [1 / (len(word) - 1)] * (len(word) - 1) + [0.0] * rest
         step.value_and_grad(*([word + [0] * rest], [weights]) if padded else ([word],))
         optimizer.step()
+    return step
 
 
-def model(setting: str) -> None:
+def model(setting: str) -> Compiled:
     """Make a model of ``compiled.py`` and one step."""
     import compiled as settings  # next to this file
 
     made, columns = settings.make(setting)
-    jit(made.loss, made, watch=False).value_and_grad(*columns)
+    step = jit(made.loss, made, watch=False)
+    step.value_and_grad(*columns)
+    return step
 
 
-STARTS: dict[str, Callable[[], None]] = {
+STARTS: dict[str, Callable[[], Compiled]] = {
     "names, width 16, a program per length": lambda: names(16, False),
     "names, width 16, filled up": lambda: names(16, True),
     "names, width 64, filled up": lambda: names(64, True),
@@ -301,8 +304,8 @@ STARTS: dict[str, Callable[[], None]] = {
 
 
 def starts() -> None:
-    """Print the seconds of whole processes."""
-    print(f"{'':40}{'first run':>10}{'next run':>12}")
+    """Print the seconds of whole processes, and how many of them the next run needs to trace and compile."""
+    print(f"{'':38}{'first run':>12}{'next run':>12}{'of that trace+compile':>24}")
     for name in STARTS:
         fastest = []
         with tempfile.TemporaryDirectory() as folder:
@@ -315,7 +318,8 @@ def starts() -> None:
                     for _ in range(4 if kept else 3)
                 ]
                 fastest.append(min(json.loads(run.stdout) for run in runs[bool(kept) :]))
-        print(f"{name:40}{fastest[0]:8.2f} s{fastest[1]:10.2f} s")
+        (first, _), (following, compiling) = fastest
+        print(f"{name:38}{first:10.2f} s{following:10.2f} s{compiling:22.2f} s")
 
 
 def main() -> None:
@@ -327,8 +331,8 @@ def main() -> None:
     parser.add_argument("--only", choices=list(STARTS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        STARTS[arguments.only]()
-        print(time.process_time())
+        stats = STARTS[arguments.only]().stats()
+        print(json.dumps([time.process_time(), stats.trace_seconds + stats.compile_seconds]))
         return
     machine = native.available() and not arguments.no_native
     print(
