@@ -27,6 +27,13 @@ w = [Value(2.0), Value(-3.0)]
 table = [[Value(0.1 * i + j) for j in range(3)] for i in range(3)]
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not count the threads that other tests have left behind."""
+    count, others = threading.active_count, threading.active_count() - 1
+    monkeypatch.setattr(threading, "active_count", lambda: count() - others)
+
+
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Return how often a function runs while it is compiled: 2 also where that is refused."""
