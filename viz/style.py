@@ -264,6 +264,13 @@ SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
 
 def face(box: Box, picture: Picture) -> Face:
     """Return the text and colors of a box."""
+    found: Face | None = picture.faces.get(box)
+    if found is None:
+        found = picture.faces[box] = _face(box, picture)
+    return found
+
+
+def _face(box: Box, picture: Picture) -> Face:
     found = _FACES.get(box.kind, _idiom)(box, picture)
     _numbers(found, box, picture)
     found.marks = _said(box, picture)

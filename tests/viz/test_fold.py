@@ -2,6 +2,8 @@
 
 import random
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.ops import CONSTANT
 from viz.graph import regions
 from viz.graph.build import build
-from viz.graph.fold import Box, Cluster, Picture, details
+from viz.graph.fold import Box, Cluster, Folder, Picture, details
 from viz.graph.partition import Partition
 
 
@@ -109,6 +111,32 @@ def test_every_level_of_detail_of_a_gpt_keeps_the_gradient() -> None:
     assert sizes[0] == len(whole)
     assert sizes == sorted(sizes, reverse=True)  # each coarser than the one before
     assert sizes[-1] < 10
+
+
+class Counted(list[tuple[int, ...]]):
+    """Counts how often its entries are read."""
+
+    reads = 0
+
+    def __getitem__(self, i: Any) -> Any:
+        self.reads += 1
+        return super().__getitem__(i)
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        self.reads += len(self)
+        return super().__iter__()
+
+
+def test_the_next_budget_does_not_walk_through_the_graph_again(gpt: Drawn) -> None:
+    whole = build([gpt.loss], gpt.calls.names if gpt.calls else None)
+    parts = regions.find(whole, gpt.calls)
+    folder = Folder(whole, parts, 40)
+    first = folder.fold(24)
+    object.__setattr__(whole, "inputs", counted := Counted(whole.inputs))
+    second = folder.fold(12)
+    assert len(first.boxes) > len(second.boxes) > 3
+    assert counted.reads < len(whole)
+    check(second, 12)
 
 
 def boxes(picture: Picture | None, **attributes: object) -> list[Box]:

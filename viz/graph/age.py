@@ -101,19 +101,18 @@ def _foreign(graph: Graph) -> list[str]:
 
 def _sent(graph: Graph) -> list[float]:
     """Return for each node the sum of what one backward() from the only result sends to it."""
-    values, sent = graph.values, [0.0] * len(graph)
-    data, grads = read(values, "_number"), read(values, "_grad")
-    for node in range(len(graph) - 1, -1, -1):
-        if not (inputs := graph.inputs[node]):
-            continue
-        op, grad = values[node].op, grads[node]
-        if op is not MUL and op is not ADD:
-            for n, flow in zip(inputs, graph.contributions(node) or (), strict=False):
-                sent[n] += flow
-        elif grad is not NO_GRADIENT_YET:  # most of a network: without a call of contributions()
-            a, b = inputs
-            sent[a] += grad if op is ADD else grad * data[b]
-            sent[b] += grad if op is ADD else grad * data[a]
+    sent = [0.0] * len(graph)
+    data, grads = read(graph.values, "_number"), read(graph.values, "_grad")
+    for node, a, b in graph.binary[ADD]:
+        sent[a] += grads[node]
+        sent[b] += grads[node]
+    for node, a, b in graph.binary[MUL]:
+        if (grad := grads[node]) is not NO_GRADIENT_YET:
+            sent[a] += grad * data[b]
+            sent[b] += grad * data[a]
+    for node in graph.other:
+        for n, flow in zip(graph.inputs[node], graph.contributions(node) or (), strict=False):
+            sent[n] += flow
     sent[graph.roots[0]] = 1.0
     return sent
 

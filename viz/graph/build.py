@@ -11,7 +11,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -19,7 +20,7 @@ from tinygrad_edu import Value
 from tinygrad_edu.console import visible
 from tinygrad_edu.engine import NO_GRADIENT_YET, topological_order, touch
 from tinygrad_edu.nested import values_in
-from tinygrad_edu.ops import ADD, CONSTANT, MUL
+from tinygrad_edu.ops import ADD, CONSTANT, MUL, Op
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,22 +52,41 @@ class Graph:
         return len(self.values)
 
     @cached_property
+    def binary(self) -> dict[Op, list[tuple[int, int, int]]]:
+        """The additions and the products, nearly all of a network: their node and its two inputs."""
+        found: dict[Op, list[tuple[int, int, int]]] = {ADD: [], MUL: []}
+        for node, (value, inputs) in enumerate(zip(self.values, self.inputs, strict=True)):
+            if (op := value.op) is MUL or op is ADD:
+                a, b = inputs
+                found[op].append((node, a, b))
+        return found
+
+    @cached_property
+    def other(self) -> list[int]:
+        """The nodes of all other operations."""
+        return [
+            node for node, (value, inputs) in enumerate(zip(self.values, self.inputs, strict=True))
+            if inputs and value.op is not MUL and value.op is not ADD
+        ]  # fmt: skip
+
+    @cached_property
     def old(self) -> frozenset[int]:
         """The nodes whose number no longer follows from their inputs, and everything computed from them.
 
         Empty unless a number was changed after something had been computed from it.
         """
-        found: set[int] = set()
         data = read(self.values, "_number")
-        for node, (value, inputs) in enumerate(zip(self.values, self.inputs, strict=True)):
-            if inputs:
-                if value.op is MUL or value.op is ADD:  # nearly all of a network: without a call for each of a million
-                    a, b = inputs
-                    now = data[a] * data[b] if value.op is MUL else data[a] + data[b]
-                else:
-                    now = from_inputs(value)
-                is_same = now == data[node] or (now != now and data[node] != data[node])
-                if not is_same or (found and not found.isdisjoint(inputs)):
+        changed = {node for node, a, b in self.binary[ADD] if data[a] + data[b] != data[node]}
+        changed |= {node for node, a, b in self.binary[MUL] if data[a] * data[b] != data[node]}
+        changed.update(self.other)
+        found: set[int] = set()
+        for node in sorted(changed):
+            now = from_inputs(self.values[node])
+            if not (now == data[node] or (now != now and data[node] != data[node])):
+                found.add(node)
+        if found:
+            for node in range(min(found), len(self)):
+                if not found.isdisjoint(self.inputs[node]):
                     found.add(node)
         return frozenset(found)
 
@@ -141,15 +161,16 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
     seen: set[Value] = set()
     values = [value for root in roots for value in topological_order(root, seen)]
     index = dict(zip(values, range(len(values)), strict=True))
-    inputs = [tuple([index[x] for x in value.inputs]) for value in values]
+    inputs = [*map(tuple, map(partial(map, index.__getitem__), map(attrgetter("inputs"), values)))]
     uses = [0] * len(values)
-    for nodes in inputs:
-        for node in nodes:
-            uses[node] += 1
+    for node in chain.from_iterable(inputs):
+        uses[node] += 1
     names = names or {}
     found: dict[int, str] = {}
-    for node, value in enumerate(values):
-        # Not value.label: for a Value without a label that property costs more than the rest of this loop.
+    # Not value.label: for a Value without a label that property costs more than the rest of this.
+    labeled = [node for node, value in enumerate(values) if getattr(value, "_label", "")]
+    for node in sorted({*labeled, *(index[value] for value in names if value in index)}):
+        value = values[node]
         name = getattr(value, "_label", "") or names.get(value, "")
         if name and value.op is not CONSTANT:
             found[node] = visible(name)

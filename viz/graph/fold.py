@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.ops import CONSTANT, Op
+from tinygrad_edu.ops import Op
 
 from .annotations import Annotations
 from .build import Graph
 from .partition import ALIKE, Detail, Partition, Scope
 from .regions import SOFTMAXES, Region, Regions
+from .units import Use, flow, single
 
 
 @dataclass(eq=False)
@@ -122,7 +124,7 @@ class Edge:
     sources: set[int] = field(default_factory=set)
     sent: dict[int, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def norm(self) -> float:
         """The norm √Σg² of the gradient that flows back; for a single node its absolute value."""
         return math.hypot(*self.sent.values())
@@ -152,6 +154,7 @@ class Picture:
         hidden: how many Values are left out on request.
         look: a function that may change the face of a box, given its Values.
         said: the words of what is pointed out in each box, once they were asked for.
+        faces: what :func:`viz.style.face` says about each box, once it was asked for.
     """
 
     graph: Graph
@@ -167,6 +170,7 @@ class Picture:
     hidden: int = 0
     look: Callable[[list[Value], Any], object] | None = None
     said: dict[Box, list[str]] = field(default_factory=dict)
+    faces: dict[Box, Any] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -306,12 +310,14 @@ def _picture(partition: Partition, shown: set[int] | None, nearest: int | None) 
     builder = _Builder(partition)
     boxes = {number: builder.box(number) for number in order}
     rest = Box("rest")
-    for node, number in enumerate(partition.box):
-        boxes.get(number, rest).nodes.append(node)
     every = [*boxes.values()] if complete else [rest, *boxes.values()]
-    box_of = [boxes.get(number, rest) for number in partition.box]
+    by_number = [boxes.get(number, rest) for number in range(len(partition.keys))]
+    box_of = [by_number[number] for number in partition.box]
+    for node, box in enumerate(box_of):
+        box.nodes.append(node)
     for box in every:
         builder.finish(box)
+    builder.find_parameters(box_of)
     for node in graph.roots:
         box_of[node].root = True
     found = edges(graph, box_of, partition)
@@ -336,9 +342,6 @@ class _Builder:
                     rivals.setdefault((partition.parent[number], region.call.path), []).append(number)
                 self.members.setdefault(group, []).append(number)
         self.number = {g: i + 1 for gs in rivals.values() if len(gs) > 1 for i, g in enumerate(gs)}
-        self.first_nodes: dict[int, int] = {}
-        for node, number in enumerate(partition.box):
-            self.first_nodes.setdefault(number, node)
 
     def cluster(self, group: int) -> Cluster | None:
         if not group:
@@ -374,8 +377,9 @@ class _Builder:
                 count=self.partition.calls_in[group],
                 number=self.number.get(group, 0),
                 shape=shapes.pop() if len(shapes) == 1 else (),
+                repeats=group in self.partition.repeating,
             )
-        node = self.first_nodes[number]
+        node = self.partition.first[number]
         partition = self.partition
         computed = self.graph.inputs[node]
         place = partition.group[partition.regions.home[node]] if computed else partition.place(node)
@@ -397,11 +401,6 @@ class _Builder:
         """Fill in what is known only when the box has all its nodes."""
         graph, partition = self.graph, self.partition
         if box.kind in ("rest", "call"):
-            for node in box.nodes:
-                name = graph.names.get(node)
-                if name and not graph.inputs[node]:
-                    table = name.partition("[")[0]
-                    box.parameters[table] = graph.tables.get(table, ())
             return
         if box.kind == "table":
             box.shape = graph.tables[graph.names[box.nodes[0]].partition("[")[0]]
@@ -426,6 +425,14 @@ class _Builder:
             box.nodes.sort(key=lambda node: partition.unit[node] != node)  # the Value itself before its constants
             box.op = graph.values[box.nodes[0]].op
 
+    def find_parameters(self, box_of: Sequence[Box]) -> None:
+        """Fill in which parameters are in the boxes of modules."""
+        for node, name in self.graph.names.items():
+            box = box_of[node]
+            if box.kind in ("rest", "call") and not self.graph.inputs[node]:
+                table = name.partition("[")[0]
+                box.parameters[table] = self.graph.tables.get(table, ())
+
     def name(self, box: Box) -> None:
         """Name a box with one result after that result."""
         if box.kind not in ("table", "leaves", "call", "rest"):
@@ -440,45 +447,53 @@ class _Builder:
         return self.regions[closed] if closed >= 0 and self.regions[closed].call is None else None
 
 
-def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -> list[Edge]:
+def edges(graph: Graph, box_of: Sequence[Box], partition: Partition | None = None) -> list[Edge]:
     """Find the edges between boxes and fill in which nodes of a box are used outside it.
 
-    Given the ``partition`` of the boxes, it also finds modules whose calls feed each other.
+    Given the ``partition`` of the boxes, what leads from one of alike modules to the next is no edge.
     """
-    found: dict[tuple[Box, Box, int], Edge] = {}
-    home = partition.regions.home if partition is not None else None
-    outputs: dict[int, None] = dict.fromkeys(graph.roots)
+    units = partition.units if partition is not None else single(graph)
+    rows = partition if partition is not None and partition.rows else None
     shows_flow = graph.has_gradients and not graph.old  # a product of old and new numbers is no derivative
-    for node, inputs in enumerate(graph.inputs):
-        target = box_of[node]
-        contributions: tuple[float, ...] | None = None
-        asked = False
-        for operand, x in enumerate(inputs):
-            source = box_of[x]
-            if source is target:
-                if graph.inputs[x] and home and home[x] != home[node] and target.kind == "call" and not target.repeats:
-                    assert partition is not None
-                    target.repeats = partition.closed(x) != partition.closed(node)
-                continue
-            outputs[x] = None
-            if partition is not None and partition.hands_on(x, node):
-                continue
-            if not asked and shows_flow:
-                contributions, asked = graph.contributions(node), True
-            single = source.kind == target.kind == "node"
-            key = (source, target, operand if single else -1)
-            edge = found.get(key)
-            if edge is None:
-                edge = found[key] = Edge(source, target, operand=key[2])
-            edge.count += 1
-            edge.sources.add(x)
-            if contributions is not None and graph.values[x].op is not CONSTANT:
-                edge.sent[x] = edge.sent.get(x, 0.0) + contributions[operand]
-            if edge.count > 1:
-                edge.local = None
-            elif not graph.old and target.count == 1 and target.kind in ("node", "dot", "sum"):
-                local = graph.local_derivatives(node)
-                edge.local = local[operand] if local else None
+    found: dict[tuple[Box, Box, int], list[tuple[Use, int, float | None]]] = {}
+    outputs = set(graph.roots)
+    for bundle in units.bundles:
+        source = box_of[bundle.unit]
+        targets = {box_of[unit] for unit in bundle.users}
+        if targets == {source}:
+            continue
+        if len(targets) == 1 and rows is None and source.kind != "node":
+            outputs.update(bundle.users_of)
+            found.setdefault((source, targets.pop(), -1), []).extend(bundle.whole)
+            continue
+        for x in bundle.users_of:
+            apart: dict[tuple[Box, Box, int], list[Use]] = {}
+            for use in bundle.uses(x):
+                target = box_of[use[0]]
+                if target is source:
+                    continue
+                outputs.add(x)
+                if rows is None or not rows.hands_on(x, use[0]):
+                    operand = use[1] if source.kind == target.kind == "node" else -1
+                    apart.setdefault((source, target, operand), []).append(use)
+            for key, uses in apart.items():
+                found.setdefault(key, []).append((uses[0], len(uses), flow(graph, uses) if shows_flow else None))
     for node in sorted(outputs):
         box_of[node].outputs.append(node)
-    return list(found.values())
+    made = [(min(parts)[0], _edge(graph, *key, sorted(parts), shows_flow)) for key, parts in found.items()]
+    return [edge for _, edge in sorted(made, key=lambda entry: entry[0])]
+
+
+def _edge(
+    graph: Graph, source: Box, target: Box, operand: int, parts: list[tuple[Use, int, float | None]], shows_flow: bool
+) -> Edge:
+    edge = Edge(source, target, sum(count for _, count, _ in parts), operand)
+    for (_, _, x), _, sent in parts:
+        edge.sources.add(x)
+        if shows_flow and sent is not None:
+            edge.sent[x] = sent
+    if edge.count == 1 and not graph.old and target.count == 1 and target.kind in ("node", "dot", "sum"):
+        node, place, _ = parts[0][0]
+        local = graph.local_derivatives(node)
+        edge.local = local[place] if local else None
+    return edge

@@ -24,6 +24,7 @@ from tinygrad_edu.ops import ADD, CONSTANT, DETACH, MUL
 
 from .build import Graph
 from .regions import CHAINS, SOFTMAXES, Region, Regions
+from .units import Units
 
 ALIKE = 5  # this many alike become one box ×N; up to four are easier to read side by side
 
@@ -105,10 +106,9 @@ class Partition:
 
     Attributes:
         too_many: whether it gave up; then the attributes below do not exist.
-        box: of each node: the number of its box. Boxes are numbered in the order of their first node.
-        keys: of each box: its key.
-        unit: of each node: the thing it is part of, known by one of its nodes: an idiom that is folded as a whole, or
-            the node alone.
+        units: what is never taken apart at this level of detail.
+        keys: of each box: its key. Boxes are numbered in the order of their first node.
+        first: of each box: its first unit.
         group: of each region: the innermost call around it, or of several alike calls the first.
         parent: of each group: the group around it.
         calls_in: of each group: how many calls it stands for.
@@ -136,7 +136,16 @@ class Partition:
         self._group_calls(apart)
         self._close()
         self._place_leaves()
+        self.units = self._find_units()
         return self._fill_boxes(limit if limit is not None else len(self.graph))
+
+    def _find_units(self) -> Units:
+        """What this level of detail never looks into."""
+        if not self.detail.chains:
+            return self.regions.nodes
+        if self.rows or any(self._closed[number] < 0 for number in self.regions.layers):
+            return self.regions.units  # what a call in a row is given is known by node
+        return self.regions.layer_units
 
     # --- which call is merged with which ------------------------------------------------------------------------------
 
@@ -262,7 +271,7 @@ class Partition:
             if x in self._given[call]:
                 return _GIVEN
             call = self._row[self.regions.tree[call].parent]
-        return self.box[x]
+        return self._box[x]
 
     def _merge(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -316,38 +325,38 @@ class Partition:
 
     def _fill_boxes(self, limit: int) -> bool:
         graph, home, closed, group = self.graph, self.regions.home, self._closed, self.group
-        regions, inputs_of = self.regions.tree, graph.inputs
+        regions, units = self.regions.tree, self.units
         details, places, uses, values = self._detail, self._place, graph.uses, graph.values
         numbers: dict[Key, int] = {}
         whole = [-1] * len(regions)  # of each closed call: the box of all in it, once it has one
-        self.box = box = [-1] * len(graph)
-        self.unit = unit = list(range(len(graph)))
+        self._box = box = [-1] * len(graph)  # of each unit
+        self._thing = thing = list(units.of)  # of each unit: what it is part of, in an idiom that is folded as a whole
         self._scores: dict[int, tuple[int, ...]] = {}  # of each open softmax: the boxes of what it is computed from
         sources_of: dict[int, set[int]] = {}  # of each closed idiom: the boxes it is computed from
 
-        for node, inputs in enumerate(inputs_of):
-            if not inputs:
+        for node in units.sorted:
+            if not graph.inputs[node]:
                 place = places.get(node, 0)
                 inner, detail = closed[place], details[place]
                 if uses[node] == 1 and values[node].op is CONSTANT and (detail.chains or inner >= 0):
                     continue  # it stands in a formula, and its box is that of the formula
             else:
                 place = home[node]
-                inner = closed[place]
-            if inner >= 0 and regions[inner].call is not None:  # most of a large graph: without a key for each node
+                inner, detail = closed[place], details[place]
+            if inner >= 0 and regions[inner].call is not None:
                 if whole[inner] < 0:
                     whole[inner] = numbers.setdefault(("call", group[inner]), len(numbers))
                 box[node] = whole[inner]
                 continue
-            if not inputs:
+            if not graph.inputs[node]:
                 key = self._leaf_key(node, place)
             elif inner < 0:
-                key = self._operation_key(node) if details[place].alike else ("node", node)
+                key = self._operation_key(node) if detail.alike else ("node", node)
             else:
-                anchor = unit[node] = regions[inner].anchor
+                anchor = thing[node] = regions[inner].anchor
                 sources = sources_of.setdefault(inner, set())
-                for x in inputs:
-                    if box[x] >= 0 and unit[x] != anchor:
+                for x in units.inputs[node]:
+                    if box[x] >= 0 and thing[x] != anchor:
                         sources.add(self._source(x, place) if self.rows else box[x])
                 if node < anchor:
                     continue  # nothing outside needs its box before that of the anchor is known
@@ -359,15 +368,29 @@ class Partition:
             number = box[node] = numbers.setdefault(key, len(numbers))
             if number > limit:
                 return False
-        for node in range(len(graph) - 1, -1, -1):
-            if box[node] < 0 and unit[node] != node:
-                box[node] = box[unit[node]]
-            for x in inputs_of[node]:
-                if box[x] < 0 and unit[x] == x:
-                    box[x], unit[x] = box[node], unit[node]
+        for node in reversed(units.sorted):
+            if box[node] < 0 and thing[node] != node:
+                box[node] = box[thing[node]]
+            for x in units.inputs[node]:
+                if box[x] < 0 and thing[x] == x:
+                    box[x], thing[x] = box[node], thing[node]
         self.keys = list(numbers)
         self._separate_few()
         return len(self.keys) <= limit
+
+    @cached_property
+    def box(self) -> list[int]:
+        """Return the number of the box of each node."""
+        box = self._box
+        return [box[unit] for unit in self.units.of]
+
+    @cached_property
+    def unit(self) -> list[int]:
+        """Return for each node the thing it is part of, known by one of its nodes: an idiom that is folded as a whole,
+        or the node alone.
+        """
+        thing = self._thing
+        return [thing[unit] for unit in self.units.of]
 
     def place(self, leaf: int) -> int:
         """Return the group a leaf belongs to: the innermost one that contains all of its users."""
@@ -405,7 +428,7 @@ class Partition:
         assert op is not None
         place = self.group[self.regions.home[node]]
         inside = self.regions.home[node]
-        sources = [self._source(x, inside) for x in self.graph.inputs[node]]  # −1 for a number in the formula
+        sources = [self._source(x, inside) for x in self.units.inputs[node]]  # −1 for a number in the formula
         # A product is the shortest dot product, and an addition the shortest sum: the first position of a sequence has
         # these where other positions have longer ones.
         if op is MUL and -1 not in sources:
@@ -422,19 +445,23 @@ class Partition:
 
     def _separate_few(self) -> None:
         """Give each thing its own box if only a few are alike, and number boxes by their first node."""
-        things = Counter(self.box[node] for node in range(len(self.graph)) if self.unit[node] == node)
+        box, thing, order = self._box, self._thing, self.units.order
+        things = Counter(box[unit] for unit in order if thing[unit] == unit)
         few = [
             key[0] not in ("node", "call", "table") and things[number] < self._least(key[1])
             for number, key in enumerate(self.keys)
         ]
         renumbered: dict[int | tuple[int, int], int] = {}
         keys: list[Key] = []
-        for node, number in enumerate(self.box):
-            thing = (number, self.unit[node]) if few[number] else number
-            if thing not in renumbered:
-                renumbered[thing] = len(keys)
+        self.first: list[int] = []
+        for unit in order:
+            number = box[unit]
+            one = (number, thing[unit]) if few[number] else number
+            if one not in renumbered:
+                renumbered[one] = len(keys)
                 keys.append(self.keys[number])
-            self.box[node] = renumbered[thing]
+                self.first.append(unit)
+            box[unit] = renumbered[one]
         self.keys = keys
 
     def _least(self, group: int) -> int:
@@ -446,14 +473,23 @@ class Partition:
     @cached_property
     def arrows(self) -> list[tuple[int, int]]:
         """Return which box feeds which other box, in a fixed order."""
-        box, size = self.box, len(self.keys)
-        found = set()
-        for node, inputs in enumerate(self.graph.inputs):
-            target = box[node]
-            for x in inputs:
-                if box[x] != target and not (self.rows and self.hands_on(x, node)):
-                    found.add(box[x] * size + target)
-        return [divmod(code, size) for code in sorted(found)]
+        at = self._box.__getitem__
+        sources, targets = self.units.arrows
+        if self.rows:
+            pairs = {(at(x), at(unit)) for x, unit in zip(sources, targets, strict=True) if not self.hands_on(x, unit)}
+        else:
+            pairs = set(zip(map(at, sources), map(at, targets), strict=True))
+        return sorted((a, b) for a, b in pairs if a != b)
+
+    @cached_property
+    def repeating(self) -> set[int]:
+        """Return the groups of closed calls that feed each other in one box."""
+        closed, tree, group = self._closed, self.regions.tree, self.group
+        pairs = {(closed[a], closed[b]) for a, b in self.regions.crossings}
+        return {
+            group[a] for a, b in pairs
+            if a != b and min(a, b) >= 0 and tree[a].call and tree[b].call and group[a] == group[b]
+        }  # fmt: skip
 
     def order(self) -> list[int]:
         """Order the boxes, inputs first, otherwise by first node; in a cycle, which only unusual modules make, by
@@ -479,8 +515,8 @@ class Partition:
         apart: set[int] = set()
         regions, home, group = self.regions.tree, self.regions.home, self.group
         if suspects:
-            for node, number in enumerate(self.box):
-                if number in suspects and self.graph.inputs[node]:
+            for node in self.units.order:
+                if self._box[node] in suspects and self.graph.inputs[node]:
                     call = self.regions.call_of[home[node]]
                     while call and call not in apart:
                         if self.calls_in[group[call]] > 1:

@@ -22,6 +22,7 @@ from tinygrad_edu import Value, collector_paused, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
 
 from .build import Graph, build
+from .units import Units, single
 
 #: The kinds of region that are patterns of operations.
 CHAINS = ("dot", "sum", "mean", "product", "squares")
@@ -74,17 +75,65 @@ class Regions:
     call_of: list[int]
 
     @cached_property
+    def nodes(self) -> Units:
+        """Return what stays together when nothing is folded."""
+        return single(self.graph)
+
+    @cached_property
+    def units(self) -> Units:
+        """Return what stays together when chains are folded: them, and numbers with the operation in whose formula
+        they stand.
+        """
+        graph, inputs = self.graph, self.graph.inputs
+        anchors = [region.anchor if region.kind in CHAINS else -1 for region in self.tree]
+        into = [anchor if h >= 0 and (anchor := anchors[h]) >= 0 else node for node, h in enumerate(self.home)]
+        numbers = {x for x in self.users if graph.uses[x] == 1 and graph.values[x].op is ops.CONSTANT}
+        for node in [node for node, given in enumerate(inputs) if not numbers.isdisjoint(given)]:
+            for x in numbers.intersection(inputs[node]):
+                into[x] = into[node]
+        return self.nodes.merged(into)
+
+    @cached_property
+    def layers(self) -> list[int]:
+        """Return the calls in which no other call computes anything, the outermost of such calls."""
+        tree = self.tree
+        return [n for n, region in enumerate(tree) if region.call and not region.height and tree[region.parent].height]
+
+    @cached_property
+    def layer_units(self) -> Units:
+        """Return what stays together when layers are closed: them, and the leaves of one table with the same users."""
+        graph, home = self.graph, self.home
+        layers = set(self.layers)
+        layer = [-1] * len(self.tree)  # of each region: the layer around it
+        for number, region in enumerate(self.tree):
+            layer[number] = number if number in layers else layer[region.parent] if number else -1
+        into = [*range(len(graph))]
+        first: dict[int, int] = {}
+        for unit in self.units.sorted:
+            if graph.inputs[unit] and (number := layer[home[unit]]) >= 0:
+                into[unit] = first.setdefault(number, unit)  # before everything that uses the layer
+        given = {leaf for leaves in self.given.values() for leaf in leaves}
+        tables: dict[tuple[tuple[int, ...], str], int] = {}
+        for leaf, users in self.users.items():
+            table, bracket, _ = graph.names.get(leaf, "").partition("[")
+            if bracket and leaf not in given:
+                into[leaf] = tables.setdefault((users, table), leaf)
+        return self.units.merged(into)
+
+    @cached_property
+    def crossings(self) -> set[tuple[int, int]]:
+        """Return which call feeds which: the innermost calls of both ends of an edge."""
+        home, call_of = self.home.__getitem__, self.call_of
+        sources, targets = self.units.arrows
+        pairs = set(zip(map(home, sources), map(home, targets), strict=True))
+        return {(call_of[a], call_of[b]) for a, b in pairs if a != b and a >= 0}
+
+    @cached_property
     def feeding(self) -> set[tuple[int, int]]:
         """Return which call feeds which, for calls made in the same call."""
-        home, call_of, tree, inputs_of = self.home, self.call_of, self.tree, self.graph.inputs
-        crossings = {
-            (call_of[home[x]], call_of[home[node]])
-            for node, inputs in enumerate(inputs_of)
-            for x in inputs
-            if inputs_of[x] and home[x] != home[node]
-        }
+        tree = self.tree
         pairs = set()
-        for a, b in crossings:
+        for a, b in self.crossings:
             while tree[a].depth > tree[b].depth:
                 a = tree[a].parent
             while tree[b].depth > tree[a].depth:
@@ -303,29 +352,33 @@ def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
     the border of a region.
     """
     add, mul = ops.ADD, ops.MUL
-    absorbs: tuple[ops.Op, ...]
     values, uses = graph.values, graph.uses
+    op_of = [value.op for value in values]
     asked_for = set(graph.roots)
     head = list(range(len(graph)))
     members: dict[int, list[int]] = {}
     divided: dict[int, int] = {}  # sums that are used only to be divided by a number
     for node in range(len(graph) - 1, -1, -1):  # from the results backward, so that a head comes before its chain
-        op = values[node].op
-        if op is add:
-            absorbs = (add, mul)
-        elif op is mul and values[head[node]].op is mul:
-            absorbs = (mul,)
-        else:
-            if op is ops.DIV and values[graph.inputs[node][1]].op is ops.CONSTANT:
+        op, start = op_of[node], head[node]
+        if op is not add and (op is not mul or op_of[start] is not mul):  # a product absorbs only products
+            if op is ops.DIV and op_of[graph.inputs[node][1]] is ops.CONSTANT:
                 divided[graph.inputs[node][0]] = node
             continue
         for x in graph.inputs[node]:
-            if uses[x] == 1 and values[x].op in absorbs and home[x] == home[node] and x not in asked_for:
-                head[x] = head[node]
-                members.setdefault(head[node], [head[node]]).append(x)
+            if (
+                uses[x] == 1
+                and (op_of[x] is mul or (op_of[x] is add and op is add))
+                and home[x] == home[node]
+                and x not in asked_for
+            ):
+                head[x] = start
+                if start in members:
+                    members[start].append(x)
+                else:
+                    members[start] = [start, x]
     for start in sorted(members):
         nodes = members[start]
-        additions = sum(values[node].op is add for node in nodes)
+        additions = sum([op_of[node] is add for node in nodes])
         products = len(nodes) - additions
         if additions == products == 1:
             continue  # a · b + c is as easy to read in two boxes
@@ -335,7 +388,7 @@ def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
             region.kind = "dot" if products else "sum"
             region.size = products or additions + 1
             region.extra = additions + 1 - products if products else 0
-            squares = (graph.inputs[node] for node in nodes if values[node].op is mul)
+            squares = (graph.inputs[node] for node in nodes if op_of[node] is mul)
             if products and not region.extra and all(a == b for a, b in squares):
                 region.kind = "squares"
         quotient = divided.get(start)
