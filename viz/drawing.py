@@ -21,7 +21,7 @@ from .graph.partition import Scope
 from .names import Names, is_module, names_of
 from .rendering import dot
 from .rendering.beamer import beamer
-from .rendering.readable import MOST, readable
+from .rendering.readable import BOXES, MOST, most_readable
 
 __all__ = ["DIRECTIONS", "PRESETS", "STYLES", "THEMES", "draw", "save"]
 
@@ -84,7 +84,7 @@ def draw(
             the caller.
         names: a dictionary of variables, such as ``locals()``, for Values without a label; at the top level of a
             script, a notebook or a console they are found without it.
-        budget: the largest number of boxes; by default as many as can be read on a screen of 1280 × 720.
+        budget: the largest number of boxes; by default as many as can be read, at 14 pixels, on a screen of 1280 × 720.
         depth: how many levels of modules inside the outermost ones are open: 0 shows their parts.
         focus: paths or classes of modules, such as ``"transformer.h.0.attn"`` or ``"AttentionHead"``, with ``*`` for
             anything: the budget is spent on what is inside them, and the rest is folded as far as possible. Or a single
@@ -155,7 +155,9 @@ def draw(
     if preset == "beamer":
         drawing = beamer(partial(at, strong=True), budget)
     elif budget is None and center is None and len(whole) > MOST:
-        drawing = readable(at)
+        drawing = most_readable(at, BOXES, complete=depth is not None or bool(focus))
+    elif budget is None and center is None and direction is None and depth is None and style == "box":
+        drawing = most_readable(at, MOST)
     else:
         drawing = at(budget or MOST)
     drawing.theme = theme

@@ -11,8 +11,7 @@ from tests.viz.drawn_examples import Drawn, expression
 from tinygrad_edu import Value, nn
 from viz import style
 from viz.rendering.dot import Drawing
-from viz.rendering.readable import TEXT
-from viz.rendering.rows import scale
+from viz.rendering.rows import TEXT, scale
 
 
 def names(drawing: Drawing) -> list[str]:

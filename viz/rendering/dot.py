@@ -28,7 +28,7 @@ from .graphviz_program import text
 from .notebook import forms
 from .picture_page import page
 from .rasterize import rasterize
-from .rows import IN_ROWS, fill_screen, scale
+from .rows import IN_ROWS, fill_screen, readable, scale
 from .sheet import fitted
 from .theme import themed
 
@@ -194,12 +194,24 @@ def drawing(
 
 
 def _larger(picture: Picture, how: dict[str, Any]) -> str:
-    """The picture in one row or in several, whichever is larger on a screen."""
-    one = paint.svg(picture, "LR", **how)
-    if scale(one) >= 1.0 or len(picture.boxes) > IN_ROWS:
-        return one
-    _, several = fill_screen(picture, lambda rows: paint.svg(picture, "LR", rows, **how), one)
-    return several
+    """The picture in one row or in several, whichever is larger on a screen; compact only where it could not be read
+    otherwise.
+    """
+    singles = sum(box.kind == "node" for box in picture.boxes)
+    hopeful = HOPEFUL[2 * singles > len(picture.boxes)]
+    found: list[str] = []
+    for compact in (0, 1, 2):
+        draw = partial(paint.svg, picture, "LR", compact=compact, **how)
+        one = draw()
+        if scale(one) >= 1.0 or len(picture.boxes) > IN_ROWS:
+            return one
+        found.append(fill_screen(picture, draw, one)[1])
+        if not hopeful <= scale(found[-1]) < 1.0 or (not compact and readable(found[-1])):
+            break
+    return max(found, key=scale)
+
+
+HOPEFUL = 0.88, 0.65  # how large a picture must be for a compact one to be tried; of single Values, which become lower
 
 
 def _empty(direction: str) -> Drawing:

@@ -147,7 +147,12 @@ class _Inside:
 
 
 def arrange(
-    boxes: Sequence[Thing], edges: Sequence[tuple[int, int]], room: Sequence[float] = (), *, across: bool = True
+    boxes: Sequence[Thing],
+    edges: Sequence[tuple[int, int]],
+    room: Sequence[float] = (),
+    *,
+    across: bool = True,
+    tight: float = 1.0,
 ) -> Layout:
     """Place boxes and their frames.
 
@@ -156,6 +161,7 @@ def arrange(
         edges: pairs of box numbers.
         room: how much room the words on each edge need along the flow.
         across: from left to right; otherwise down.
+        tight: a share of the usual room between boxes.
     """
     inside: dict[Thing | None, _Inside] = {None: _Inside()}
     for number, box in enumerate(boxes):
@@ -209,7 +215,7 @@ def arrange(
                 }
             size = (item.thing.width, item.thing.height)
             item.main, item.cross = size if across else size[::-1]
-        main, cross, here.lines = _layered([*here.items.values()], [*here.arrows.values()])
+        main, cross, here.lines = _layered([*here.items.values()], [*here.arrows.values()], tight)
         w, h = (main, cross) if across else (cross, main)
         if frame is None:
             return w, h
@@ -255,7 +261,7 @@ def _around(box: Thing) -> list[Thing | None]:
 # --- one frame --------------------------------------------------------------------------------------------------------
 
 
-def _layered(items: list[_Item], arrows: list[_Arrow]) -> tuple[float, float, list[Line]]:
+def _layered(items: list[_Item], arrows: list[_Arrow], tight: float) -> tuple[float, float, list[Line]]:
     """Place the items of one frame; returns the size along the flow and across, and the lines."""
     order = _sorted(items, arrows)
     turn = {item: i for i, item in enumerate(order)}
@@ -280,13 +286,13 @@ def _layered(items: list[_Item], arrows: list[_Arrow]) -> tuple[float, float, li
             cell.item.c = cell.c
     joints = list(dict.fromkeys(joint for arrow in arrows for joint in arrow.joints))
     _attach(joints)
-    gaps = [GAP] * len(layers)
+    gaps = [tight * GAP] * len(layers)
     for arrow in arrows:
         end = arrow.joints[-1].a.layer
         gaps[end] = max(gaps[end], arrow.room)
     for joint in joints:
         climb = abs(joint.a.c + joint.out - joint.b.c - joint.into)
-        gaps[joint.a.layer] = max(gaps[joint.a.layer], min(STEEPEST, STEEP * climb))
+        gaps[joint.a.layer] = max(gaps[joint.a.layer], tight * min(STEEPEST, STEEP * climb))
     starts, stops, main = [], [], TURN if back else 0.0
     for number, row in enumerate(layers):
         starts.append(main)

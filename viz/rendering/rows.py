@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from statistics import median
 
 from ..graph.fold import Box, Cluster, Picture
 
 SCREEN = (1280.0, 720.0)  # pixels
+TEXT = 14.0  # pixels: how high the text is at least
 ROWS = 4  # at most
 IN_ROWS = 80  # boxes: more are never broken into rows
 
 _SIZE = re.compile(r'viewBox="\S+ \S+ (\S+) (\S+)"')
+_FONT = re.compile(r'font-size="([\d.]+)"')
 
 
 def scale(svg: str) -> float:
     """How much larger a picture is when it fills the screen."""
     found = _SIZE.search(svg)
     return min(SCREEN[0] / float(found[1]), SCREEN[1] / float(found[2])) if found else 1.0
+
+
+def readable(svg: str) -> bool:
+    """Whether the median text of a picture can be read on the screen."""
+    return median(map(float, _FONT.findall(svg) or [TEXT])) * min(1.0, scale(svg)) >= TEXT
 
 
 def fill_screen(picture: Picture, draw: Callable[[list[list[Box]]], str], one: str = "") -> tuple[list[list[Box]], str]:

@@ -13,6 +13,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 from tinygrad_edu.console import visible
@@ -92,6 +93,7 @@ def sheet(
     across: bool = True,
     turned: bool = False,
     small: int = style.SMALL_SIZE,
+    tight: float = 1.0,
 ) -> str:
     """Draw rows of shapes below each other, with a header of finished lines on top.
 
@@ -103,8 +105,9 @@ def sheet(
         across: from left to right; otherwise down.
         turned: the other way round: from right to left, or up.
         small: the size of words on lines.
+        tight: a share of the usual room between boxes.
     """
-    made = [_row(shapes, wires, frames, looks, across, turned, small) for shapes, wires in rows]
+    made = [_row(shapes, wires, frames, looks, across, turned, small, tight) for shapes, wires in rows]
     above = header(max((width for width, _, _ in made), default=0.0))
     top = MARGIN + sum(height for _, _, height in above) + (8.0 if above else 0.0)
     y, parts = top, []
@@ -127,8 +130,9 @@ def _row(
     across: bool,
     turned: bool,
     small: int,
+    tight: float,
 ) -> tuple[float, float, list[str]]:
-    boxes, things, sizes, layout = _placed(shapes, wires, frames, across, small)
+    boxes, things, sizes, layout = _placed(shapes, wires, frames, across, small, tight)
     if turned:
         _turn(layout, [*boxes, *things.values()], across)
     parts = []
@@ -149,12 +153,17 @@ def _row(
 
 def middles(shapes: Sequence[Shape], wires: Sequence[Wire], frames: dict[object, Frame]) -> list[Point]:
     """The middle of each shape, from left to right."""
-    boxes, *_ = _placed(shapes, wires, frames, True, style.SMALL_SIZE)
+    boxes, *_ = _placed(shapes, wires, frames, True, style.SMALL_SIZE, 1.0)
     return [(box.x + box.width / 2, box.y + box.height / 2) for box in boxes]
 
 
 def _placed(
-    shapes: Sequence[Shape], wires: Sequence[Wire], frames: dict[object, Frame], across: bool, small: int
+    shapes: Sequence[Shape],
+    wires: Sequence[Wire],
+    frames: dict[object, Frame],
+    across: bool,
+    small: int,
+    tight: float,
 ) -> tuple[list[Thing], dict[object, Thing], list[Point], Layout]:
     """Lay out shapes: their boxes, the frames by key, the sizes of the words on lines, and the lines."""
     things: dict[object, Thing] = {}
@@ -169,15 +178,16 @@ def _placed(
         return things[key]
 
     boxes = [Thing(shape.width, shape.height, thing(shape.frame)) for shape in shapes]
-    sizes = [_words_size(wire.words, small) for wire in wires]
+    sizes, room = [], []
     arrive = Counter(wire.b for wire in wires if wire.words)
-    room = []
-    for wire, (w, h) in zip(wires, sizes, strict=True):
+    for wire in wires:
+        w, h = _words_size(wire.words, small)
         here, apart = (w, shapes[wire.b].height) if across else (h, shapes[wire.b].width)
         if arrive[wire.b] > 1 and 0.7 * apart < arrive[wire.b] * (h if across else w):
             here *= 2  # the words on several lines stand side by side
-        room.append(here + (ROOM if len(wire.words) > 1 else ROOM / 2) if wire.words else 0.0)
-    return boxes, things, sizes, arrange(boxes, [(wire.a, wire.b) for wire in wires], room, across=across)
+        sizes.append((w, h))
+        room.append(here + tight * (ROOM if len(wire.words) > 1 else ROOM / 2) if wire.words else 0.0)
+    return boxes, things, sizes, arrange(boxes, [(wire.a, wire.b) for wire in wires], room, across=across, tight=tight)
 
 
 def _turn(layout: Layout, things: Sequence[Thing], across: bool) -> None:
@@ -215,9 +225,19 @@ _SIZE = re.compile(r'viewBox="0 0 (\S+) (\S+)">')
 
 
 def face_shape(
-    id: str, face: style.Face, root: bool, data: str = "", frame: object = None, *, small: int = style.SMALL_SIZE
+    id: str,
+    face: style.Face,
+    root: bool,
+    data: str = "",
+    frame: object = None,
+    *,
+    small: int = style.SMALL_SIZE,
+    compact: bool = False,
 ) -> Shape:
-    """The shape of a box with a face."""
+    """The shape of a box with a face.
+
+    A ``compact`` one has a single number beside its name, without the word "data".
+    """
     size, large = style.TEXT_SIZE, style.NAME_SIZE
     tab = svg.width(face.tab, size, bold=True) + 10 if face.tab else 0.0
     title = svg.width(face.title, large, bold=True) + 10 if face.title else 0.0
@@ -228,16 +248,23 @@ def face_shape(
     inner += [svg.width(words, size, bold=True) + 10 for words in face.marks]
     inner += [svg.width(words, small) + 10 for words in face.notes]
     width, y = math.ceil(max(inner)), 2.0
+    rows, number = [face.rows, face.gradients], ""
+    if compact and (tab or title) and not face.notes and not face.marks and _one_number(face):
+        number = face.rows[0][1]
+        rows = [face.gradients]
+        width = max(width, math.ceil(tab + title + svg.width(number, size) + 12))
     parts = []
     if tab or title:
         if tab:
-            wide = tab if title else width - 4
+            wide = tab if title or number else width - 4
             parts.append(svg.rectangle(2, y, wide, 26, face.tab_fill))
-            at, anchor = (7.0, "start") if title else (width / 2, "middle")
+            at, anchor = (7.0, "start") if title or number else (width / 2, "middle")
             parts.append(_text(at, y + 13, face.tab, size, bold=True, anchor=anchor))
         if title:
             at, anchor = (tab + 7, "start") if tab or pairs or face.notes else (width / 2, "middle")
             parts.append(_text(at, y + 13, face.title, large, bold=True, anchor=anchor))
+        if number:
+            parts.append(_text(width - 6, y + 13, number, size, anchor="end"))
         y += 28
     for words_ in face.marks:
         parts.append(_text(6, y + 11, words_, size, style.TEXT_NEGATIVE, bold=True))
@@ -245,11 +272,11 @@ def face_shape(
     for words_ in face.notes:
         parts.append(_text(6, y + 9, words_, small, style.FAINT))
         y += 19
-    for rows in (face.rows, face.gradients):
-        if rows and y > 2.0:
+    for group in rows:
+        if group and y > 2.0:
             parts.append(svg.stroke(0, y + 1, width, y + 1, style.OUTLINE, 1))
             y += 2
-        for word, number in rows:
+        for word, number in group:
             color = style.TEXT_NEGATIVE if word.startswith("old ") else style.FAINT
             parts.append(_text(6, y + 12, word, small, color))
             parts.append(_text(width - 6, y + 12, number, size, anchor="end"))
@@ -262,6 +289,10 @@ def face_shape(
         f'stroke-width="{thick}"{dashes}/>'
     )
     return Shape(id, width, height, [border, *parts], face.tooltip, data, frame)
+
+
+def _one_number(face: style.Face) -> bool:
+    return len(face.rows) == 1 and face.rows[0][0] == "data" and "…" not in face.rows[0][1]
 
 
 def number_shape(id: str, number: float, frame: object = None) -> Shape:
@@ -362,6 +393,7 @@ def path(points: Sequence[Point], across: bool) -> str:
 
 
 HEAD = 9.0  # points: the length of an arrowhead
+SAME = 0.01  # points: corners as near as this are one
 
 
 def _line(points: list[Point], look: style.EdgeLook, first: bool, last: bool, across: bool) -> str:
@@ -392,7 +424,7 @@ def _line(points: list[Point], look: style.EdgeLook, first: bool, last: bool, ac
 def _with_straight_ends(points: list[Point], across: bool) -> list[Point]:
     """Make room for arrowheads: a box as long as its layer has no straight piece of a line before it."""
     room = HEAD + 4.0
-    points = [point for before, point in zip([None, *points], points, strict=False) if point != before]
+    points = [points[0], *(point for before, point in pairwise(points) if math.dist(before, point) > SAME)]
     flow, side = (0, 1) if across else (1, 0)
     for at, to in ((0, 1), (-1, -2)):
         tip, next_ = points[at], points[to]
@@ -471,35 +503,52 @@ def _labels(
 ) -> list[str]:
     """Words on the last piece of each line, where they cover least."""
     taken: list[Area] = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
-    parts = []
+    places: dict[int, list[tuple[float, Area]]] = {}  # of the words of each wire, with what they would hide there
+    reach: dict[int, Area] = {}
     for line, *_ in paths:
-        if not line.last:
+        if not line.last or not wires[line.edges[0]].words:
             continue
         (edge,) = line.edges
-        if not wires[edge].words:
-            continue
         w, h = sizes[edge]
-        gap = line.points[-3:-1] if len(line.points) > 3 else line.points[-2:]
-        (x1, y1), (x2, y2) = gap
-        best, least = None, math.inf
-        left, right = min(x1, x2) - w, max(x1, x2) + w
-        up, down = min(y1, y2) - h, max(y1, y2) + h
+        (x1, y1), (x2, y2) = line.points[-3:-1] if len(line.points) > 2 else line.points
+        reach[edge] = left, up, right, down = min(x1, x2) - w, min(y1, y2) - h, max(x1, x2) + w, max(y1, y2) + h
         near = [
-            point for other, samples, (a1, b1, a2, b2) in paths
-            if other is not line and a1 <= right and a2 >= left and b1 <= down and b2 >= up
+            point for other, samples, path in paths if other is not line and _meet(path, reach[edge])
             for point in samples if left <= point[0] <= right and up <= point[1] <= down
         ]  # fmt: skip
-        for t in (0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2, 0.88, 0.12):
+        next_to = [area for area in taken if _meet(area, reach[edge])]
+        places[edge] = []
+        for t in STEPS:
             x, y = _on(x1, y1, x2, y2, t, across)
             area = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            cost = abs(t - 0.5) + sum(_overlap(area, other) for other in taken)
+            cost = abs(t - 0.5) + 4.0 * sum(math.pow(_overlap(area, other), 1.5) for other in next_to)
             cost += 4.0 * sum(area[0] <= a <= area[2] and area[1] <= b <= area[3] for a, b in near)
-            if cost < least:
-                best, least = area, cost
-        assert best is not None
-        taken.append(best)
-        parts.append(_halo(best, wires[edge].words, small))
-    return parts
+            places[edge].append((cost, area))
+    found = {edge: min(possible)[1] for edge, possible in places.items()}
+    neighbors = {
+        edge: [other for other in reach if other != edge and _meet(reach[edge], reach[other])] for edge in reach
+    }
+    for _ in range(ROUNDS):
+        before = dict(found)
+        for edge, possible in places.items():
+            others = [found[other] for other in neighbors[edge]]
+            if any(_meet(found[edge], other) for other in others):
+                found[edge] = min(possible, key=partial(_hidden, others))[1]
+        if found == before:
+            break
+    return [_halo(area, wires[edge].words, small) for edge, area in found.items()]
+
+
+ROUNDS = 6  # in which words make way for each other
+STEPS = [k / 40 for k in range(3, 38)]  # where words can stand on a line
+
+
+def _hidden(others: Sequence[Area], place: tuple[float, Area]) -> float:
+    return place[0] + sum(math.pow(_overlap(place[1], other), 1.5) for other in others)  # rather a little of several
+
+
+def _meet(a: Area, b: Area) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _overlap(a: Area, b: Area) -> float:
