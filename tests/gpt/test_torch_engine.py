@@ -188,33 +188,38 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize("engine", [pytest.param("torch", marks=needs_torch)])
-def test_two_processes_take_the_same_steps_as_one(engine: str, train_arguments: list[str], tmp_path: Path) -> None:
-    """Run through torchrun, gloo and the loopback; with dropout; and resumed, in two processes and in one."""
-    arguments = [*train_arguments, "--engine", engine, "--dropout", "0.2", "--batch-size", "4"]
+@needs_torch
+def test_a_run_goes_on_in_another_number_of_processes(train_arguments: list[str], tmp_path: Path) -> None:
+    """Run through torchrun, gloo and the loopback, with dropout: all of it in one process, or a part of it in two."""
+    arguments = [*train_arguments, "--engine", "torch", "--dropout", "0.2", "--batch-size", "4"]
     arguments += ["--steps", "12", "--schedule", "constant"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert main([*arguments, "--out", str(one)]) == 0
-    done = run(torchrun([*arguments, "--out", str(two), "--steps", "8"]))
+    whole, fewer, more = (tmp_path / name for name in ("whole", "fewer", "more"))
+    assert main([*arguments, "--out", str(whole)]) == 0
+    done = run(torchrun([*arguments, "--out", str(fewer), "--steps", "8"]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("A new run in") == 1  # only one process prints
-    done = run(torchrun(["train", "--resume", str(two), "--steps", "12", "--no-draw"]))
+    assert main(["train", "--resume", str(fewer), "--steps", "12", "--no-draw"]) == 0
+    assert main([*arguments, "--out", str(more), "--steps", "8"]) == 0
+    done = run(torchrun(["train", "--resume", str(more), "--steps", "12", "--no-draw"]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Resuming the run in") == 1
     last = {8: "val_loss"}  # the first part ended there, with a longer validation
-    logs = [
+    ours, *logs = [
         [
             (r["step"], r["train_loss"], None if r["step"] in last else r["val_loss"])
             for r in checkpoint.read_log(folder)
         ]
-        for folder in (one, two)
+        for folder in (whole, fewer, more)
     ]
-    assert [step for step, *_ in logs[1]] == list(range(13))
-    for (_, *ours), (_, *theirs) in zip(*logs, strict=True):
-        assert [x or 0.0 for x in theirs] == pytest.approx([x or 0.0 for x in ours], rel=1e-5)
-    weights = [[p.data for p in checkpoint.load_model(folder)[0].parameters()] for folder in (one, two)]
-    assert weights[1] == pytest.approx(weights[0], abs=1e-4)
-    assert sorted(p.name for p in two.iterdir()) == sorted(p.name for p in one.iterdir())
+    expected, *weights = [
+        [p.data for p in checkpoint.load_model(folder)[0].parameters()] for folder in (whole, fewer, more)
+    ]
+    for theirs, found, folder in zip(logs, weights, (fewer, more), strict=True):
+        assert [step for step, *_ in theirs] == list(range(13))
+        for (_, *one), (_, *other) in zip(ours, theirs, strict=True):
+            assert [x or 0.0 for x in other] == pytest.approx([x or 0.0 for x in one], rel=1e-5)
+        assert found == pytest.approx(expected, abs=1e-4)
+        assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in whole.iterdir())
 
 
 @pytest.mark.parametrize(
