@@ -226,7 +226,7 @@ def searchable(lesson: Lesson) -> list[Entry]:
     """Return what can be searched in a lesson, without running it."""
     writer = _Writer(lesson, FOLDER)
     for i in range(len(lesson.cells)):
-        writer.cell(i, None)
+        writer.note(i)
     return writer.entries
 
 
@@ -265,17 +265,27 @@ class _Writer:
         self._heading = ""
         self._asked = self._folds = 0  # predictions so far, and those that hide what comes now
 
+    def note(self, i: int) -> None:
+        """Collect what can be searched in one cell."""
+        cell = self.lesson.cells[i]
+        if cell.is_code or cell.pytorch:
+            self._note(_section(i), " ".join((cell.pytorch or cell.shown).split()))
+            return
+        for n, part in enumerate(_sections(cell.source), 1):
+            if i and part.startswith("#"):
+                self._heading = _heading(part)
+            self._note(_section(i, n), markdown.plain(part))
+
     def cell(self, i: int, shown: Shown | None) -> str:
         """Write one cell with its output."""
-        cell, name = self.lesson.cells[i], f"cell-{i + 1}"
+        self.note(i)
+        cell, name = self.lesson.cells[i], _section(i)
         if cell.pytorch:
-            self._note(name, " ".join(cell.pytorch.split()))
             theirs = highlight.to_html(cell.pytorch)
             code = f'<div class="code theirs"><pre tabindex="0"><code>{theirs}</code></pre></div>'
             return _folded("pytorch", name, PYTORCH, code)
         if not cell.is_code:
             return "\n".join(self._prose(i, part, n) for n, part in enumerate(_sections(cell.source), 1))
-        self._note(name, " ".join(cell.shown.split()))
         code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.shown)}</code></pre></div>'
         result = "" if shown is None else output.to_html(i, shown, self._frame)
         if "check" in cell.tags:
@@ -291,14 +301,11 @@ class _Writer:
 
     def _prose(self, i: int, source: str, n: int) -> str:
         """Write one section of a cell of prose; a heading ends what waits for predictions."""
-        name = f"cell-{i + 1}" + (f"-{n}" if n > 1 else "")
-        ends = ""
+        name, ends = _section(i, n), ""
         if source.startswith("#"):
             ends = self.unfold()
-            self._heading = source.split("\n")[0].lstrip("# ") if i else self._heading
             if source.startswith("## "):
-                self.headings.append((name, markdown.plain(self._heading)))
-        self._note(name, markdown.plain(source))
+                self.headings.append((name, markdown.plain(_heading(source))))
         words = _linked(markdown.to_html(source), self.others)
         if predict.MARK in source:
             before, mark, question = words.rpartition("<p><strong>Predict.</strong>")
@@ -345,6 +352,15 @@ def _sections(source: str) -> list[str]:
     ['Seven.', '## Next\\nMore.']
     """
     return [part.strip("\n") for part in re.split(r"^(?=#+ )", source, flags=re.MULTILINE) if part.strip()]
+
+
+def _heading(section: str) -> str:
+    return section.split("\n")[0].lstrip("# ")
+
+
+def _section(i: int, n: int = 1) -> str:
+    """Return the name in links of a section of a cell."""
+    return f"cell-{i + 1}" + (f"-{n}" if n > 1 else "")
 
 
 def _field(right: predict.Right, name: str) -> str:
