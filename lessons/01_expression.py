@@ -131,7 +131,7 @@ assert (e.grad, d.grad) == (-2.0, -2.0)
 
 # %% [markdown]
 # `∂L/∂a = 6` is the slope that nudging gave us. And here is the gradient flowing back through the
-# picture: each line now shows what it carries, blue for positive and red with a bar for negative, the wider, the
+# picture: each line now shows what it carries, blue for positive and orange with a bar for negative, the wider, the
 # stronger. The last product sends −2 back to `d`; the sum passes it on unchanged; the first product multiplies it by −3
 # for `a`, and by 2 for `b`.
 
@@ -139,9 +139,9 @@ assert (e.grad, d.grad) == (-2.0, -2.0)
 viz.draw(L)
 
 # %% [markdown]
-# Do not believe it: step through it. In the page below, the keys → and ← (or the buttons) go one multiplication at a
-# time; tick *predict first*, and each number is asked for before it is shown. In a terminal, `viz.step(L)` does the
-# same.
+# Do not believe it: step through it. In the page that comes next, the keys → and ← (or the buttons) go one
+# multiplication at a time; tick *predict first*, and each number is asked for before it is shown. In a terminal,
+# `viz.step(L)` does the same.
 
 # %%
 viz.step_page(L)
