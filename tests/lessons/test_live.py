@@ -374,8 +374,23 @@ def are_the_same(a: str, b: str) -> bool:
     return plain(a) == plain(b)
 
 
-#: Cells that show what hundreds of steps in 32 bits have led to: rounded in another order, digits differ, and samples.
-TRAINED = {"8": [52], "9": [52, 56], "10": [39, 41, 43, 44, 46, 49]}
+def are_close(a: str, b: str) -> bool:
+    """Compare the same way, but numbers up to a hundredth."""
+    words: list[list[str]] = [[], []]
+    numbers: list[list[float]] = [[], []]
+    for n, text in enumerate((a, b)):
+        for word in text.split():
+            try:
+                numbers[n].append(float(word.rstrip(":,")))
+            except ValueError:
+                words[n].append(word)
+    return sorted(words[0]) == sorted(words[1]) and sorted(numbers[0]) == pytest.approx(sorted(numbers[1]), rel=0.01)
+
+
+#: Cells that show what hundreds of steps in 32 bits have led to: rounded in another order, samples differ. In other
+#: cells after the first of them, or after the given one, the last digits may.
+TRAINED = {"8": [52], "9": [52, 56], "10": [43, 44, 46, 49]}
+STEPS = {"10": 39}
 
 
 @pytest.mark.slow
@@ -397,8 +412,10 @@ def test_every_cell_run_in_order_shows_what_the_page_shows(npm: Path, browser: B
             found = browser.evaluate(f"{WORDS}([{own}.querySelector('.live')])")
             assert browser.evaluate(f"{own}.querySelector('.live .wrong')?.textContent ?? ''") == "", cell
             assert "no compiled program" not in found, cell
-            if int(cell[5:]) not in TRAINED.get(name, []):
-                assert are_the_same(found, shown), (cell, found, shown)
+            number, trained = int(cell[5:]), TRAINED.get(name, [])
+            if number not in trained:
+                same = are_close if trained and number >= STEPS.get(name, trained[0]) else are_the_same
+                assert same(found, shown), (cell, found, shown)
         assert len(cells) > 15
         assert browser.console == []
 
