@@ -79,7 +79,7 @@ def _is_plain_function(function: FunctionType) -> bool:
         all(map(_only_computes, codes([function])))
         and names_in(code, *ATTRIBUTES) <= _ATTRIBUTES
         and all(name in _BUILTINS and getattr(builtins, name) is _BUILTINS[name] for name in names)
-        and function.__builtins__ is vars(builtins)  # type: ignore[attr-defined]
+        and function.__builtins__ is vars(builtins)
         and all(map(is_filled, function.__closure__ or ()))
     )
 
