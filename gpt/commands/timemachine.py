@@ -11,6 +11,7 @@ from tinygrad_edu.training.flags import run_argument, run_folder
 from ..errors import ConfigError
 from ..inspection.observer import observed
 from ..pictures.timemachine import chosen_sentence, page_of
+from ..runs import checkpoint
 from ..runs.saved_run import SavedRun
 from ..runs.wording import command_line
 
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"the time machine is a page: {out} must end in .html")
     if not out.parent.is_dir():
         raise ConfigError(f"there is no folder {out.parent} to write {out.name} into; make it first")
-    taken = snapshots_of(folder)
+    taken = snapshots_of(saved)
     this = observed(saved)
     sentence = chosen_sentence(this, saved.config, options.text)
     print(f"Looking at {len(taken)} snapshots of {folder}, of step {min(taken)} to {max(taken)} ...", flush=True)
@@ -42,10 +43,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def snapshots_of(folder: Path) -> dict[int, Path]:
+def snapshots_of(saved: SavedRun) -> dict[int, Path]:
     """Return the snapshots of a run by step; raises ConfigError, with what to do, if there are none."""
+    folder = saved.folder
     taken = snapshots.taken(folder)
     if not taken:
+        checkpoint.characters(saved.vocabulary, folder)  # no advice to train what cannot be trained here
         raise ConfigError(
             f"{folder} has no snapshots, which the time machine needs; a new run that keeps twenty: "
             f"{command_line('train --keep 20 --out', folder.with_name(f'{folder.name}-kept'))}"

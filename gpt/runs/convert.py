@@ -336,6 +336,8 @@ def read(path: Path) -> Imported:
         if imported.alphabet is not None:
             return imported
         return dataclasses.replace(imported, byte_pairs=byte_pair_files.read(path))
+    if not path.exists():
+        raise CheckpointError(f"there is no file {path}")
     _check_suffix(path)
     return _imported(path, *(_read_safetensors if path.suffix == ".safetensors" else _read_torch)(path))
 

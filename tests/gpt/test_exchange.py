@@ -149,6 +149,8 @@ class Evil:
     [
         ("m.bin", b"x", [], "must end in .pt or .safetensors"),
         ("m.safetensors", None, [], "there is no file"),
+        ("m.pt", None, [], "there is no file"),
+        ("folder", None, [], "there is no file"),
         ("m.safetensors", b"not this", [], "is damaged or not a safetensors file"),
         ("m.safetensors", "other", [], "has no transformer.wte.weight"),
         ("m.safetensors", "good", ["--n-head", "4"], "n_head is 2 in the file, got 4"),

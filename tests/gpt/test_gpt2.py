@@ -200,6 +200,12 @@ def test_what_needs_characters_or_a_text_says_so(command: list[str], run: Path) 
     assert re.search("byte pairs|imported without its text|it has none", error)
 
 
+def test_without_snapshots_no_training_is_advised(run: Path) -> None:
+    error = refusal(main, "timemachine", str(run))
+    assert "reads byte pairs" in error
+    assert "train" not in error
+
+
 def without(*names: str) -> Any:
     def change(folder: Path) -> None:
         for name in names:
