@@ -41,7 +41,7 @@ def draw(*words: str) -> None:
         code = viz.cli.main([*command, "-o", str(DOCS / name)])
     if code:
         sys.exit(code)
-    print(f"wrote docs/{name}", flush=True)
+    print(f"Wrote docs/{name}", flush=True)
 
 
 def moving(name: str) -> None:
@@ -50,7 +50,7 @@ def moving(name: str) -> None:
     L = a * b + c
     L.label = "L"
     viz.animate(L).save(DOCS / name)
-    print(f"wrote docs/{name}", flush=True)
+    print(f"Wrote docs/{name}", flush=True)
 
 
 def learned_xor(name: str, circles: str) -> None:
@@ -67,10 +67,10 @@ def learned_xor(name: str, circles: str) -> None:
         loss.backward()
         adam.step()
     boundaries(frames).save(str(DOCS / name))
-    print(f"wrote docs/{name}", flush=True)
+    print(f"Wrote docs/{name}", flush=True)
     names = {"inputs": ["a", "b"], "outputs": ["a xor b"]}
     network(model, [1, 0], **names, title="a = 1, b = 0").save(str(DOCS / circles))
-    print(f"wrote docs/{circles}", flush=True)
+    print(f"Wrote docs/{circles}", flush=True)
 
 
 def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
@@ -85,7 +85,7 @@ def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
         command += [f"--user-data-dir={profile}", f"--window-size={size}", f"--virtual-time-budget={wait}"]
         command += [f"--screenshot={DOCS / name}", page.resolve().as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
-    print(f"wrote docs/{name}", flush=True)
+    print(f"Wrote docs/{name}", flush=True)
 
 
 def main(run: str) -> None:

@@ -65,7 +65,7 @@ def write(folder: Path, *, fast: bool) -> int:
         (folder / name).write_text(page(body, title(text), beside, name), encoding="utf-8")
     text = page(gallery(folder), "Gallery", beside, "gallery.html", sources=" 'self' file:")
     (folder / "gallery.html").write_text(text, encoding="utf-8")
-    print(f"wrote {len(PAGES) + 1} pages", flush=True)
+    print(f"Wrote {len(PAGES) + 1} pages", flush=True)
     if trained:
         shutil.copytree(trained / "report", folder / "report", dirs_exist_ok=True)
     code = parts(folder, trained, fast=fast)

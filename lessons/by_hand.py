@@ -258,4 +258,4 @@ def _by_hand(options: argparse.Namespace) -> None:
     if options.out is None:
         print(as_markdown())
         return
-    print(f"wrote {write_as(options.out, {'.html': as_html, '.md': as_markdown, '.pdf': lambda: pdf(as_html())})}")
+    print(f"Wrote {write_as(options.out, {'.html': as_html, '.md': as_markdown, '.pdf': lambda: pdf(as_html())})}")

@@ -48,6 +48,7 @@ __all__ = [
     "right",
     "same",
     "split",
+    "unreadable",
 ]
 
 MARK = "**Predict.**"
@@ -172,21 +173,32 @@ def right(question: Question, namespace: dict[str, Any]) -> Right:
 def judge(answer: Right, typed: str) -> Verdict:
     """Judge what a learner typed: a number, or an option, by its text, its first words or its letter."""
     question = answer.question
+    if reason := unreadable(question, typed):
+        return Verdict(False, False, reason)
     if question.options:
         chosen = option(question.options, typed)
-        if chosen is None:
-            return Verdict(False, False, f"choose one of {', '.join(letters(question.options))}")
         if chosen == answer.value:
             return Verdict(True, True, f"right: {answer.words}")
-        return Verdict(False, True, f"“{question.options[chosen]}” is not it")
+        return Verdict(False, True, f"“{question.options[chosen or 0]}” is not it")
     number = read(typed)
-    if number is None:
-        return Verdict(False, False, NO_NUMBER)
+    assert number is not None, "it could be read"
     if question.in_percent and "%" in typed:
         number *= 100
     if same(number, answer):
         return Verdict(True, True, f"right: {answer.words}")
     return Verdict(False, True, f"{typed.strip()} is not it")
+
+
+def unreadable(question: Question, typed: str) -> str:
+    """Return what to type instead, if this is neither a number nor an option, whichever is asked for; else nothing.
+
+    >>> unreadable(Question("it is", "x", ("up", "down")), "u"), unreadable(Question("mean", "x"), "a half")
+    ('', 'type a number, such as 0.5, 1/3 or 12 %')
+    """
+    if question.options:
+        is_one = option(question.options, typed) is not None
+        return "" if is_one else f"choose one of {', '.join(letters(question.options))}"
+    return "" if read(typed) is not None else NO_NUMBER
 
 
 def same(number: float, answer: Right) -> bool:

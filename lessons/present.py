@@ -371,6 +371,11 @@ class Presenter:
     def _predict(self, typed: str) -> None:
         """Take the answer to one question; after the last, judge them all."""
         questions = self.lesson.cells[self.position].questions
+        if typed and (reason := predict.unreadable(questions[self._open[0]], typed)):
+            self._typed, self.message = "", f"✗ {reason}"
+            return
+        if not self._tries:
+            self.message = ""
         number = self._open.pop(0)
         if typed:
             self._answers[number] = typed
@@ -395,15 +400,14 @@ class Presenter:
             return
         verdicts = {n: predict.judge(rights[n], answer) for n, answer in self._answers.items()}
         wrong = [n for n, verdict in verdicts.items() if not verdict.right]
-        unclear = [n for n in wrong if not verdicts[n].understood]
-        self._tries += not unclear
+        self._tries += 1
 
         def names(numbers: list[int], say: Callable[[int], str]) -> str:
             labeled = (f"{questions[n].label}: {say(n)}" if questions[n].label else say(n) for n in numbers)
             return "; ".join(labeled)
 
         if wrong and self._tries < predict.TRIES:
-            self._open = unclear or wrong
+            self._open = wrong
             self.message = f"✗ {names(self._open, lambda n: verdicts[n].message)}; once more"
         elif wrong or len(self._answers) < len(questions):
             missed = [n for n in range(len(questions)) if n in wrong or n not in self._answers]

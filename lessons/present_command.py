@@ -101,7 +101,7 @@ def show(result: Any, view: Any, out: Path, name: str) -> str:
             return f"{words}\n(not drawn: {error})"
         return words
     path = save_picture(bundle, out, f"{name}-{_count(out, name):02}")
-    return words if path is None else f"wrote {path.resolve().as_uri()}"
+    return words if path is None else f"Wrote {path.resolve().as_uri()}"
 
 
 def _count(out: Path, name: str) -> int:

@@ -70,7 +70,7 @@ def add_site(command: argparse.ArgumentParser) -> None:
 def _export(options: argparse.Namespace) -> None:
     for lesson in [load(name) for name in options.only] or load_all():
         print(
-            f"wrote {notebook.export(lesson, Path(options.folder), outputs=options.outputs, fast=options.fast)}",
+            f"Wrote {notebook.export(lesson, Path(options.folder), outputs=options.outputs, fast=options.fast)}",
             flush=True,
         )
 
@@ -84,7 +84,7 @@ def _site(options: argparse.Namespace) -> None:
     with _bound(folder, options.port) if options.serve else contextlib.nullcontext() as server:  # fails before the work
         if options.live:
             live.write_assets(folder, options.assets)
-        print(f"wrote {_write(course, [folder], fast=options.fast, cells_run=options.live)}")
+        print(f"Wrote {_write(course, [folder], fast=options.fast, cells_run=options.live)}")
         if server is not None:
             print(f"open http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
             server.serve_forever()
@@ -131,7 +131,7 @@ def _archive(options: argparse.Namespace) -> None:
         _write(course, folders, fast=options.fast)
         for archive, folder in zip(archives, folders, strict=True):
             write_atomically(archive, _zipped(folder))
-            print(f"wrote {archive}")
+            print(f"Wrote {archive}")
 
 
 def _zipped(folder: Path) -> bytes:

@@ -54,7 +54,11 @@ def _list(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     ask = None if options.no_stop or not _somebody_is_there() else _line
-    script.run(load(options.lesson), Path(options.out), fast=options.fast, solutions=options.solutions, ask=ask)
+    lesson, out = load(options.lesson), Path(options.out)
+    left = script.run(lesson, out, fast=options.fast, solutions=options.solutions, ask=ask)
+    if left is not None:
+        program = options.parser.prog.removesuffix(" run")
+        print(f"\nYou have left the lesson. To go on here: {program} present {lesson.name} --from {left}")
 
 
 def _somebody_is_there() -> bool:

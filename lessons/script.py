@@ -29,14 +29,15 @@ def run(
     fast: bool = False,
     solutions: bool = False,
     ask: Callable[[str], str] | None = None,
-) -> None:
+) -> int | None:
     """Run every cell and print its output; pictures go to the folder ``out``. Raises the errors of the code.
 
     ``ask`` takes a prompt and returns what the learner types at a prediction; it raises EOFError when there is no more.
-    Without it nothing waits.
+    Without it nothing waits. Returns the number of the cell at which the learner has left with ``q``, else None.
     """
     session = Session(lesson, fast=fast)
     score: list[bool] = []
+    left = None
     for number, cell in runnable(lesson, solutions=solutions):
         if not cell.is_code:
             if not cell.pytorch:  # a page can fold it, a terminal cannot
@@ -46,12 +47,15 @@ def run(
         code = textwrap.indent(cell.shown, "    ")
         before = lesson.cells[number - 2] if number > 1 else cell
         if ask is not None and before.asks:
-            typed = _ask(before, ask)
             printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):  # until the second try
-                result = session.run(cell)
             try:
+                typed = _ask(before, ask)
+                with contextlib.redirect_stdout(printed):  # until the second try
+                    result = session.run(cell)
                 score += [] if typed is None else _judge(session.rights(number - 1), typed, ask)
+            except _Left:
+                left = number - 1
+                break
             except EOFError:
                 typed = None
             if typed is None:
@@ -66,23 +70,44 @@ def run(
             continue
         bundle = mime_bundle(result)
         path = save_picture(bundle, out, f"{lesson.path.stem}-{number:02}")
-        print(bundle["text/plain"] if path is None else f"wrote {path}", flush=True)
-    diff = whats_new(lesson, lesson_before(lesson))
+        print(bundle["text/plain"] if path is None else f"Wrote {path}", flush=True)
+    diff = whats_new(lesson, lesson_before(lesson)) if left is None else ""
     if diff:
         print(f"\nWHAT IS NEW\n\n{textwrap.indent(diff, '    ')}")
     if score:
         print(f"\nYou predicted {sum(score)} of {len(score)}.")
+    return left
+
+
+class _Left(Exception):
+    """The learner has typed ``q``."""
 
 
 def _ask(cell: Cell, ask: Callable[[str], str]) -> list[str] | None:
     """Ask every question of a stop once; returns None if there is nobody to answer."""
     print()
     try:
-        if not cell.questions:
-            ask("  (think; Enter goes on) ")
-        return [ask(prompt(question)) for question in cell.questions]
+        if not cell.questions and _is_leaving(ask("  (think; Enter goes on) ")):
+            raise _Left
+        return [_answer(question, ask) for question in cell.questions]
     except EOFError:
         return None
+
+
+def _answer(question: predict.Question, ask: Callable[[str], str]) -> str:
+    """Ask until the answer can be read, or is empty; raises _Left for ``q``, unless that is one of the options."""
+    while typed := ask(prompt(question)).strip():
+        reason = predict.unreadable(question, typed)
+        if not reason:
+            return typed
+        if _is_leaving(typed):
+            raise _Left
+        print(f"  {reason} (Enter shows the answer, q leaves)")
+    return ""
+
+
+def _is_leaving(typed: str) -> bool:
+    return typed.strip().lower() in ("q", "quit")
 
 
 def prompt(question: predict.Question) -> str:
@@ -99,10 +124,10 @@ def _judge(rights: Sequence[predict.Right], typed: list[str], ask: Callable[[str
         verdict = predict.judge(right, answer)
         name = f"{right.question.label}: " if right.question.label else ""
         tries = 1
-        while answer.strip() and not verdict.right and tries < predict.TRIES:
-            tries += verdict.understood
+        while answer and not verdict.right and tries < predict.TRIES:
+            tries += 1
             print(f"  ✗ {name}{verdict.message}; once more (Enter shows it)")
-            answer = ask(prompt(right.question))
+            answer = _answer(right.question, ask)
             verdict = predict.judge(right, answer)
         wrong = wrong or not verdict.right
         print(f"  ✓ {name}{verdict.message}" if verdict.right else f"  ✗ {name}it is {right.words}")

@@ -96,7 +96,7 @@ def _add_chart(command: argparse.ArgumentParser, make: Callable[[argparse.Namesp
             raise ConfigError(str(error)) from None
         print(chart)
         if options.out:
-            print(f"wrote {chart.save(options.out)}")
+            print(f"Wrote {chart.save(options.out)}")
         return 0
 
     command.description = f"{command.description} Prints text."

@@ -31,5 +31,5 @@ def run(options: argparse.Namespace) -> int:
     print(f"the loss of step {this.step} on {length} characters: {loss.data:.4f}")
     title = f"loss on {length} characters, step {this.step}"
     page = viz.explore(loss, calls=calls, tokens=this.characters(tokens[:length]), title=title)
-    print(f"wrote {page.save(options.out)}")
+    print(f"Wrote {page.save(options.out)}")
     return 0

@@ -42,13 +42,17 @@ def strongest_beaten(loss: float, baselines: Sequence[Baseline]) -> Baseline | N
 
 
 def verdict(loss: float, baselines: Sequence[Baseline]) -> str:
-    """Describe the loss in words.
+    """Describe the loss in words: the strongest baseline that it beats, and the next one, which it does not.
 
     >>> baselines = [Baseline("uniform", "the alphabet", 4.2), Baseline("unigram", "single characters", 3.3)]
-    >>> verdict(3.0, baselines), verdict(4.0, baselines), verdict(5.0, baselines)
-    ('better than counting single characters', 'better than guessing', 'not yet better than guessing')
+    >>> verdict(3.0, baselines), verdict(5.0, baselines)
+    ('better than counting single characters', 'not yet better than guessing')
+    >>> verdict(4.0, baselines)
+    'better than guessing, not yet than the unigram (3.300)'
     """
     best = strongest_beaten(loss, baselines)
     if best is None:
         return "not yet better than guessing"
-    return "better than guessing" if best.name == "uniform" else f"better than counting {best.counts}"
+    words = "better than guessing" if best.name == "uniform" else f"better than counting {best.counts}"
+    ahead = baselines[baselines.index(best) + 1 :]
+    return f"{words}, not yet than the {ahead[0].name} ({ahead[0].loss:.3f})" if ahead else words

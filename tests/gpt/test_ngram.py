@@ -112,7 +112,8 @@ LARGE = [
         (8.56298, None, "not yet better than guessing"),  # equal when printed
         (math.nan, None, "not yet better than guessing"),
         (math.inf, None, "not yet better than guessing"),
-        (8.5, "unigram", "better than counting single characters"),
+        (8.57, None, "not yet better than guessing"),
+        (8.5, "unigram", "better than counting single characters, not yet than the bigram (8.200)"),
         (8.1, "bigram", "better than counting all pairs"),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_lesson_runs_from_any_folder_and_writes_its_pictures(tmp_path: Path) -
     pictures = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     assert {Path(name).suffix for name in pictures} == {".svg", ".html"}
     for name in pictures:
-        assert f"wrote {Path('pictures') / name}" in result.stdout
+        assert f"Wrote {Path('pictures') / name}" in result.stdout
     page = next((tmp_path / "pictures").glob("*.html")).read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "dL/da = 6" in result.stdout

@@ -54,7 +54,7 @@ def test_the_command_writes_the_named_lessons(tmp_path: Path, capsys: pytest.Cap
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
         "01_expression.ipynb", "02_line.ipynb",
     ]  # fmt: skip
-    assert capsys.readouterr().out.count("wrote ") == 2
+    assert capsys.readouterr().out.count("Wrote ") == 2
 
 
 @pytest.fixture(scope="module")

@@ -418,6 +418,16 @@ def test_a_prediction_is_taken_judged_and_tried_again(stop: Presenter) -> None:
     assert "\nthe result" in press(stop, "space")
 
 
+def test_a_prediction_that_cannot_be_read_is_asked_for_again_at_once(stop: Presenter) -> None:
+    shown = type_in(stop, "1..5")
+    assert "✗ type a number, such as 0.5, 1/3 or 12 %" in shown
+    assert "one: ▌" in shown
+    shown = type_in(stop, "1.5")
+    assert "✗" not in shown
+    assert "✗ choose one of A positive, B negative" in type_in(stop, "sideways")
+    assert "✓ right: one: 1.5; it is: positive" in " ".join(type_in(stop, "A").split("\n"))
+
+
 def test_a_prediction_can_be_wrong_or_left_out(stop: Presenter) -> None:
     type_in(stop, "2")
     type_in(stop, "negative")
@@ -452,8 +462,8 @@ def test_results_are_written_where_they_can_be_seen(tmp_path: Path) -> None:
     assert show(chart, view, tmp_path, "n") == "loss: 2 at 0, 1 at 1"
     assert show(7, view, tmp_path, "n") == "7"
     assert view.shown == [x, chart]
-    assert show(chart, None, tmp_path, "n") == f"wrote {(tmp_path / 'n-01.svg').as_uri()}"
-    assert show(viz.step_page(x * x), view, tmp_path, "n") == f"wrote {(tmp_path / 'n-02.html').as_uri()}"
+    assert show(chart, None, tmp_path, "n") == f"Wrote {(tmp_path / 'n-01.svg').as_uri()}"
+    assert show(viz.step_page(x * x), view, tmp_path, "n") == f"Wrote {(tmp_path / 'n-02.html').as_uri()}"
 
 
 def test_the_live_view_shows_charts() -> None:

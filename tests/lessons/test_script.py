@@ -74,7 +74,7 @@ def test_each_prediction_is_asked_and_judged(lesson: Lesson, tmp_path: Path, cap
     assert "✓ one: right: 1.5" in out
     assert "✗ two, in percent: 2 is not it; once more" in out
     assert "✓ two, in percent: right: 3" in out
-    assert "choose one of A positive, B negative" not in out.partition("sideways")[0].partition("✗ two")[0]
+    assert "  choose one of A positive, B negative (Enter shows the answer, q leaves)" in out
     assert "✓ it is: right: positive" in out
     assert "(think; Enter goes on)" in out
     assert out.index("✓ two") < out.index("x = 1.5") < out.index("one and a half")
@@ -89,13 +89,42 @@ def test_wrong_twice_shows_the_answer_and_nobody_is_asked_twice(lesson: Lesson, 
     assert "You predicted 0 of 1." in out
 
 
+def test_what_cannot_be_read_is_asked_for_again_at_once_and_is_no_try(lesson: Lesson, tmp_path: Path, capsys) -> None:
+    script.run(lesson, tmp_path, ask=answering("1,5,0", "1.5", "three", "3", "B", "upwards", "A"))
+    out = capsys.readouterr().out
+    assert out.index("type a number, such as 0.5, 1/3 or 12 % (Enter") < out.index("two, in percent: ")
+    assert out.count("type a number") == 2
+    assert out.index("once more") < out.index("choose one of A positive, B negative (Enter") < out.index("✓ it is")
+    assert "You predicted 2 of 2." in out
+
+
+@pytest.mark.parametrize(
+    ("answers", "cell", "score"),
+    [(["Q"], 1, ""), (["1.5", "q"], 1, ""), (["2", "3", "quit"], 1, ""), (["1.5", "3", "A", "q"], 5, "2 of 2")],
+)
+def test_q_leaves_at_any_question(
+    lesson: Lesson, tmp_path: Path, capsys, answers: list[str], cell: int, score: str
+) -> None:
+    assert script.run(lesson, tmp_path, ask=answering(*answers)) == cell
+    out = capsys.readouterr().out
+    assert ("You predicted 2 of 2." in out) == bool(score)
+    assert "thought" not in out  # the last cell
+
+
+def test_q_may_be_an_option(tmp_path: Path) -> None:
+    text = TEXT.replace("positive | negative", "quiet | negative")
+    path = tmp_path / "01_test.py"
+    path.write_text(text, encoding="utf-8")
+    assert script.run(parse(text, path), tmp_path, ask=answering("1.5", "3", "q")) is None
+
+
 def test_without_anybody_nothing_waits(lesson: Lesson, tmp_path: Path, capsys) -> None:
     script.run(lesson, tmp_path)
     assert "your answer" not in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudoterminals")
-@pytest.mark.parametrize("way", ["asks", "--no-stop", "CI"])
+@pytest.mark.parametrize("way", ["asks", "q", "--no-stop", "CI"])
 def test_in_a_real_terminal_it_waits_unless_told_otherwise(tmp_path: Path, way: str) -> None:
     keyboard, terminal = os.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CI": "1" if way == "CI" else ""}
@@ -105,7 +134,7 @@ def test_in_a_real_terminal_it_waits_unless_told_otherwise(tmp_path: Path, way: 
     )
     os.close(terminal)
     said = b""
-    answers = iter([b"-2\n", b"4\n", b"-2\n", b"-2\n", b"6\n", b"-4\n"])
+    answers = iter([b"-2\n", b"q\n"] if way == "q" else [b"-2\n", b"4\n", b"-2\n", b"-2\n", b"6\n", b"-4\n"])
     try:
         while select.select([keyboard], [], [], 60)[0]:
             try:
@@ -115,7 +144,7 @@ def test_in_a_real_terminal_it_waits_unless_told_otherwise(tmp_path: Path, way: 
             if not some:
                 break
             said += some
-            if re.search(rb"  [^\n]*: $|  > $", said) and way == "asks":
+            if re.search(rb"  [^\n]*: $|  > $", said) and way in ("asks", "q"):
                 os.write(keyboard, next(answers, b"\n"))
         assert child.wait(60) == 0
     finally:
@@ -126,6 +155,9 @@ def test_in_a_real_terminal_it_waits_unless_told_otherwise(tmp_path: Path, way: 
     if way == "asks":
         assert "✓ ∂L/∂a: right: 6" in text
         assert "You predicted 1 of 4." in text
+    elif way == "q":
+        assert "You have left the lesson. To go on here: python -m lessons present 1 --from 15" in text
+        assert "dL/da" not in text
     else:
         assert "✓" not in text
         assert "dL/da = 6" in text

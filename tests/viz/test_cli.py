@@ -39,7 +39,7 @@ def test_the_expression_of_the_readme(tmp_path: Path, capsys: pytest.CaptureFixt
         "a*b + c     4    −2",
         "f          −2     4",
         "L          −8     1",
-        f"wrote {path}",
+        f"Wrote {path}",
     ]
     assert "digraph" in path.read_text(encoding="utf-8")
 

@@ -174,7 +174,7 @@ def test_the_command(tmp_path, capsys):
     assert main(["boundary", "w*x - y", "w=3", "--points", str(points), "-o", str(out)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "w*x - y"
-    assert said[-2:] == ["2 of 2 on the right side", f"wrote {out}"]
+    assert said[-2:] == ["2 of 2 on the right side", f"Wrote {out}"]
     assert out.read_text().startswith("<svg")
 
 

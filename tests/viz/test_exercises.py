@@ -69,7 +69,7 @@ def test_the_answer_sheet_is_right_and_the_task_gives_nothing_away(tmp_path):
 def test_the_worksheet_as_a_page(tmp_path, capsys):
     path = tmp_path / "sheet.html"
     assert main(["worksheet", "--level", "3", "--count", "2", "--seed", "5", "-o", str(path)]) == 0
-    assert capsys.readouterr().out == f"wrote {path}\n"
+    assert capsys.readouterr().out == f"Wrote {path}\n"
     text = path.read_text(encoding="utf-8")
     assert text.count("<section>") == 4
     assert text == worksheet([exercise(3, 5000), exercise(3, 5001)]).html()

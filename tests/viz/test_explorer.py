@@ -932,7 +932,7 @@ def test_errors_of_graphs_that_cannot_be_explored():
 def test_the_command_explores_an_expression(tmp_path, capsys):
     path = tmp_path / "L.html"
     assert main(["explore", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2", "-o", str(path)]) == 0
-    assert capsys.readouterr().out == f"wrote {path}\n"
+    assert capsys.readouterr().out == f"Wrote {path}\n"
     wanted = explore(compute("L = (a*b + c) * f", {"a": 2, "b": -3, "c": 10, "f": -2}, label_parts=True))
     assert path.read_text(encoding="utf-8") == wanted.html
 

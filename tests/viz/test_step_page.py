@@ -337,7 +337,7 @@ def test_a_notebook_gets_the_page(monkeypatch):
 def test_the_command_writes_the_page(tmp_path, capsys):
     path = tmp_path / "L.html"
     assert main(["step", LECTURE[0], *(f"{k}={v}" for k, v in LECTURE[1].items()), "-o", str(path)]) == 0
-    assert capsys.readouterr().out == f"wrote {path}\n"
+    assert capsys.readouterr().out == f"Wrote {path}\n"
     assert path.read_text(encoding="utf-8") == step_page(log_of(*LECTURE)).html
     missing = tmp_path / "no" / "L.html"
     error = refusal(main, "step", "a*a", "a=1", "-o", str(missing))

@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace) -> None:
         raise DrawingError(str(error)) from None
     print(chart)
     if options.out:
-        print(f"wrote {chart.save(options.out)}")
+        print(f"Wrote {chart.save(options.out)}")
 
 
 def _boundary(options: argparse.Namespace) -> Chart:

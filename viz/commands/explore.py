@@ -46,5 +46,5 @@ def _run(options: argparse.Namespace) -> int:
     if options.text is not None or options.length is not None or options.best:
         raise DrawingError(f"--text, --length and --best are for the folder of a run; {options.subject!r:.60} is none")
     page = explore(expressions.compute(options.subject, numbers(options.numbers), label_parts=True))
-    print(f"wrote {page.save(options.out)}")
+    print(f"Wrote {page.save(options.out)}")
     return 0

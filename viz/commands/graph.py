@@ -144,7 +144,7 @@ def _graph(options: argparse.Namespace) -> int:
     path = drawing.save(options.out)
     for line in _table(names):
         print(line)
-    print(f"wrote {path}")
+    print(f"Wrote {path}")
     return 0
 
 
@@ -175,5 +175,5 @@ def _flow(options: argparse.Namespace) -> int:
     chart = flow(_expression(options)[0])
     print(chart)
     if options.out:
-        print(f"wrote {chart.save(options.out)}")
+        print(f"Wrote {chart.save(options.out)}")
     return 0

@@ -58,7 +58,7 @@ def add_bug(command: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     log = _log(options)
     if options.out:
-        print(f"wrote {step_page(log, quiz=options.quiz).save(options.out)}")
+        print(f"Wrote {step_page(log, quiz=options.quiz).save(options.out)}")
     elif options.all or not terminal.is_interactive():
         terminal.print_all(log, sys.stdout)
     else:
@@ -84,7 +84,7 @@ def _worksheet(options: argparse.Namespace) -> None:
     if not 1 <= options.count <= 100:
         raise DrawingError(f"--count must be from 1 to 100, got {options.count}")
     chosen = [exercise(options.level, 1000 * options.seed + i) for i in range(options.count)]
-    print(f"wrote {worksheet(chosen).save(options.out)}")
+    print(f"Wrote {worksheet(chosen).save(options.out)}")
 
 
 def _bug(options: argparse.Namespace) -> None:
