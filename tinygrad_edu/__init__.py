@@ -17,6 +17,7 @@ from . import functional, nn, optim
 from .calls import record_calls
 from .collector import collector_paused
 from .engine import Value, maximum, minimum, no_grad, topological_order
+from .errors import needing_packages
 from .gradcheck import central_difference, gradcheck
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ if not TYPE_CHECKING:  # type checkers must not accept arbitrary names
     def __getattr__(name: str) -> Any:
         # The compiler needs numpy, so it is loaded on first use.
         if name == "jit":
-            from .compiler import jit
+            with needing_packages():
+                from .compiler import jit
 
             return jit
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

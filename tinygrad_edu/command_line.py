@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from . import console
-from .errors import TinygradEduError
+from .errors import TinygradEduError, needing_packages
 
 __all__ = ["CommandLine", "suggestion"]
 
@@ -94,7 +94,8 @@ class CommandLine:
             command = commands.add_parser(name, help=about, description=description, formatter_class=_Help)
             command.set_defaults(parser=command)
             if name == chosen:
-                module = importlib.import_module(f"{self._package}.{file}")
+                with needing_packages():
+                    module = importlib.import_module(f"{self._package}.{file}")
                 getattr(module, f"add_{name.replace('-', '_')}")(command)
         return parser, commands.choices
 

@@ -11,7 +11,8 @@
         ├── StaleGraphError (ValueError)     a number was changed after something had been computed from it
         ├── NoGradientError (RuntimeError)   backward() where no gradient can arrive anywhere
         ├── CompileError (TypeError)         a function that cannot become an array program, and why
-        └── GradientCheckError (AssertionError)    a gradient disagrees with finite differences
+        ├── GradientCheckError (AssertionError)    a gradient disagrees with finite differences
+        └── MissingPackageError (ImportError)      a package that the project needs is not installed
 
 Each message says what was expected, what came instead, and what to do about it. A wrong *type*
 (a string where a number belongs) is Python's own ``TypeError``.
@@ -19,8 +20,12 @@ Each message says what was expected, what came instead, and what to do about it.
 
 from __future__ import annotations
 
+import contextlib
 import reprlib
+import sys
+from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 __all__ = [
@@ -28,18 +33,21 @@ __all__ = [
     "DivisionByZeroError",
     "DomainError",
     "GradientCheckError",
+    "MissingPackageError",
     "NoGradientError",
     "ShapeError",
     "StaleGraphError",
     "StateDictError",
     "TinygradEduError",
     "brief",
+    "needing_packages",
     "short",
     "shown",
 ]
 
 
 _C = TypeVar("_C")
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 class TinygradEduError(Exception):
@@ -84,6 +92,29 @@ class GradientCheckError(TinygradEduError, AssertionError):
 
 class NoGradientError(TinygradEduError, RuntimeError):
     """``backward()`` on a Value without any leaf that could receive a gradient."""
+
+
+class MissingPackageError(TinygradEduError, ImportError):
+    """A package that the project needs is not installed for this Python."""
+
+
+@contextlib.contextmanager
+def needing_packages() -> Iterator[None]:
+    """Around an import of ours: if a package is not installed, say so and what to do, instead of a traceback."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "tinygrad_edu", "gpt", "image", "viz", "lessons"):
+            raise
+        advice = "install it with pip"
+        if (_ROOT / "run.py").exists():
+            advice = (
+                f"start with python3 run.py, which has all packages (python3 run.py python is a Python with them), or "
+                f"install the project for this one: pip install {_ROOT}"
+            )
+        words = f"this needs {package}, which is not installed for {sys.executable}; {advice}"
+        raise MissingPackageError(words, name=package) from None
 
 
 def shown(thing: Any) -> str:

@@ -16,6 +16,8 @@ writes it.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_edu.errors import needing_packages
+
 if TYPE_CHECKING:
     from .charts.arrows import arrows
     from .charts.attention import attention
@@ -102,11 +104,14 @@ _PARTS = ("charts", "drawing", "errors", "expressions", "graph", "pages", "progr
 if not TYPE_CHECKING:  # type checkers must not think that any name is there
 
     def __getattr__(name: str) -> Any:
-        if name in _PARTS:
-            return importlib.import_module(f".{name}", __name__)
-        if name not in _HOMES:
+        file = name if name in _PARTS else _HOMES.get(name)
+        if file is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        with needing_packages():
+            module = importlib.import_module(f".{file}", __name__)
+        if file == name:
+            return module
+        found = getattr(module, name)
         if not isinstance(found, type):
             found = importlib.import_module(".arguments", __name__).checked(found)
         globals()[name] = found

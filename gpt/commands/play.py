@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.training.files import runs_in
 from viz.play.page import play_page, write
 from viz.rendering.formats import check_ending
 from viz.rendering.page import ENDINGS
 
 from ..data.corpus import DEFAULT_DATASET, Corpus, cache_folder, kept_text, open_text
-from ..errors import ConfigError, DataError
+from ..errors import CheckpointError, ConfigError, DataError
 from ..pictures import trainer
 from ..pictures.playground import trained
 from ..runs.saved_run import SavedRun
+from ..runs.wording import command_line
 from .common import best_flag, documents_chosen, text_flags
 
 PAGE = "play.html"
@@ -52,7 +55,19 @@ def run(options: argparse.Namespace) -> int:
         print(missing["missing"])
     elif not training:
         print(f"It has no text to train on but what is typed there; --dataset {DEFAULT_DATASET} gets one")
+    if this is None and (newest := _newest()):
+        print(f"To read your model in it, too: {command_line('play', newest)}")
     return 0
+
+
+def _newest() -> Path | None:
+    """Return the newest trained GPT in ``runs`` and here that the page can read; None if there is none."""
+    for folder in runs_in(Path("runs"), Path()):
+        with contextlib.suppress(CheckpointError, ConfigError, DataError, OSError):
+            this = SavedRun.open(folder)
+            if this.tokenizer and this.step:
+                return folder
+    return None
 
 
 def _text(options: argparse.Namespace, this: SavedRun | None) -> tuple[Corpus | None, dict[str, bytes], dict[str, Any]]:

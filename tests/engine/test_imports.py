@@ -422,3 +422,41 @@ def test_all_public_names_of_the_library_exist():
     import tinygrad_edu
 
     assert [name for name in tinygrad_edu.__all__ if not hasattr(tinygrad_edu, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "code"),
+    [
+        ("graphviz", "import viz; viz.draw"),
+        ("graphviz", "import viz; viz.drawing"),
+        ("numpy", "from tinygrad_edu import jit"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_what_to_do(missing, code):
+    said = python(
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        f"try:\n    {code}\nexcept ImportError as error: print(type(error).__name__, error.name, error)"
+    )
+    assert said.startswith(f"MissingPackageError {missing} this needs {missing}, which is not installed for ")
+    assert "start with python3 run.py, which has all packages" in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [("safetensors", "gpt train"), ("graphviz", "viz graph a a=1"), ("markdown_it", "lessons site")],
+)
+def test_a_command_line_says_it_in_one_line(missing, words):
+    program, *rest = words.split()
+    said = python(
+        f"import sys; sys.modules[{missing!r}] = None\nimport {program}.cli\nsys.stderr = sys.stdout\n"
+        f"print({program}.cli.main({rest!r}))"
+    )
+    assert said.startswith(f"{program}: error: this needs {missing}, which is not installed for ")
+    assert said.endswith("\n2\n")
+    assert said.count("\n") == 2
+
+
+def test_a_module_of_ours_that_is_missing_is_no_missing_package():
+    code = "from tinygrad_edu.errors import needing_packages\nwith needing_packages():\n    import tinygrad_edu.nothing"
+    said = python(f"try:\n    exec({code!r})\nexcept ImportError as error: print(type(error).__name__)")
+    assert said == "ModuleNotFoundError\n"

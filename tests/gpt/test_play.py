@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import math
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -529,6 +530,24 @@ def test_a_page_of_a_run_is_written_next_to_it(
         content = written.read_text(encoding="utf-8")
         assert all(f'id="asset-{name}"' in content for name in ("read", "step-micro"))
         written.unlink()
+
+
+def test_a_playground_without_a_run_names_the_newest_that_it_could_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trainer, "steps", lambda corpus: ({}, {}))
+    monkeypatch.chdir(tmp_path)
+    assert main(["play", "--no-open"]) == 0
+    assert "your model" not in capsys.readouterr().out
+    for age, name in enumerate(("runs/damaged", "runs/my own", "runs/older")):
+        made_run(tmp_path / name)
+        os.utime(tmp_path / name / checkpoint.CONFIG, (1e9 - age, 1e9 - age))
+    (tmp_path / "runs/damaged" / checkpoint.MODEL).unlink()
+    assert main(["play", "--no-open"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("To read your model in it, too: python -m gpt play 'runs/my own'\n")
+    assert main(["play", "runs/older", "--no-open"]) == 0
+    assert "your model" not in capsys.readouterr().out
 
 
 def test_a_page_keeps_four_snapshots_of_a_run(tmp_path: Path, train_in: Callable[..., Path]) -> None:

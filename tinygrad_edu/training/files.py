@@ -55,6 +55,7 @@ __all__ = [
     "read_json",
     "read_log",
     "rewrite_log",
+    "runs_in",
     "runs_near",
     "save_model",
     "save_tensors",
@@ -170,14 +171,17 @@ def read_json(path: Path) -> Any:
 
 def runs_near(folder: Path = Path()) -> str:
     """Name up to four runs in a folder that holds none itself, else beside it, and in ``runs``; the newest first."""
-    places = [folder, *([] if folder.is_dir() else [folder.parent]), Path("runs")]
+    found = runs_in(folder, *([] if folder.is_dir() else [folder.parent]), Path("runs"))
+    more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    return f"; there are {', '.join(map(str, found[:4]))}{more}" if found else ""
+
+
+def runs_in(*places: Path) -> list[Path]:
+    """Return the folders of the runs that are directly in some places, the newest first."""
     with contextlib.suppress(OSError):
         configs = {child for place in places for child in place.glob(f"*/{CONFIG}")}
-        found = [path.parent for path in sorted(configs, key=lambda path: (-path.stat().st_mtime, path))]
-        if found:
-            more = f" and {len(found) - 4} more" if len(found) > 4 else ""
-            return f"; there are {', '.join(map(str, found[:4]))}{more}"
-    return ""
+        return [path.parent for path in sorted(configs, key=lambda path: (-path.stat().st_mtime, path))]
+    return []
 
 
 def exists(folder: Path) -> bool:
