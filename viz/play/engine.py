@@ -88,19 +88,25 @@ def class_in_javascript() -> str:
     lines += _dot()
     forward = {op: f"data[i] = {_forward(op, *_given(op, '', 'a', 'b'))};" for op in ops.TABLE}
     lines += _loop(
-        "compute(i, end)", "i", "for (; i < end; i++)", {op: _with_inputs(op, x) for op, x in forward.items()}
-    )
+        "compute(i, end)", "i", "for (; i < end; i++)", {op: _with_inputs(op, x) for op, x in forward.items()},
+        "let r = this.evenFrom(i), next = even[r];",
+        "if (i === next) { const last = i + 2 * even[r + 1] - 2; if (last < end) "
+        "{ this.dotAgain(r); i = last; next = even[r += 6]; continue; } }",
+    )  # fmt: skip
     lines += _loop(
         "computeCopies(start, stride, count, o = start)", "o", "for (; o < start + stride; o++)",
         {op: _copies(op, x) for op, x in forward.items()},
     )  # fmt: skip
     backward = {op: " ".join(_contributions(op)) for op in ops.TABLE if op.derivatives is not None}
-    pair = backward | {ops.ADD: f"{backward[ops.ADD]} {_product_before(backward[ops.MUL])}"}
     unmarked = {op: re.sub(r" reached\[[ab]\] = 1;", "", x) for op, x in backward.items()}  # once for all copies
     guard = "if (!reached[i]) continue; const g = grad[i];"
     lines += _loop(
         "differentiate(i, end)", "i", "for (; i >= end; i--)",
-        {op: f"{guard} {_with_inputs(op, x)}" for op, x in pair.items()},
+        {op: f"{guard} {_with_inputs(op, x)}" for op, x in backward.items()},
+        "const lastOf = r => (r < 0 ? -1 : even[r] + 2 * even[r + 1] - 2); let r = this.evenFrom(i + 1) - 6;"
+        " if (lastOf(r) > i) r -= 6; let last = lastOf(r);",
+        "if (i === last && even[r] >= end) "
+        "{ if (reached[i]) this.dotBack(r); i = even[r]; last = lastOf(r -= 6); continue; }",
     )  # fmt: skip
     lines += _loop(
         "differentiateCopies(start, stride, count, o = start + stride - 1)", "o", "for (; o >= start; o--)",
@@ -111,40 +117,64 @@ def class_in_javascript() -> str:
 
 
 def _dot() -> list[str]:
-    """The nodes of ``mul`` and ``add`` in their order, without two calls for each: most of a GPT is dot products."""
+    """Most of a GPT is dot products: their nodes are made, computed and differentiated without a ``switch`` for each.
+
+    A row of ``even`` is one whose inputs are at even distances on the tape: first node, terms, the first inputs and
+    the distance to the next ones.
+    """
     codes = {op: code for code, op in enumerate(ops.TABLE, _FIRST)}
+    product, total = _forward(ops.MUL, "data[x]", "data[y]"), _forward(ops.ADD, "total", "p")
     mul, add = (
         f"codes[i] = {codes[op]}; first[i] = x; second[i] = y; data[i] = {_forward(op, 'data[x]', 'data[y]')};"
         for op in (ops.MUL, ops.ADD)
     )
+    row = (
+        "const { even, data, grad, reached } = this;"
+        " const start = even[r], n = even[r + 1], ad = even[r + 3], bd = even[r + 5];"
+    )
     return [
         "  dot(a, b) {",
-        "    this.room(2 * a.length - 1);",
+        "    const n = a.length, ad = n > 1 ? a[1] - a[0] : 0, bd = n > 1 ? b[1] - b[0] : 0;",
+        "    this.room(2 * n - 1);",
         "    const { codes, first, second, data } = this;",
-        "    let i = this.length, x = a[0], y = b[0];",
+        "    let i = this.length, x = a[0], y = b[0], even = true;",
         f"    {mul} i++;",
-        f"    for (let k = 1; k < a.length; k++) {{ x = a[k]; y = b[k]; {mul} x = i - 1; y = i++; {add} i++; }}",
+        "    for (let k = 1; k < n; k++) {",
+        "      even = even && a[k] - x === ad && b[k] - y === bd;",
+        f"      x = a[k]; y = b[k]; {mul} x = i - 1; y = i++; {add} i++; x = a[k]; y = b[k];",
+        "    }",
+        "    if (even) this.isEven(this.length, n, a[0], ad, b[0], bd);",
         "    this.length = i;",
         "    return i - 1;",
+        "  }",
+        "  dotAgain(r) {",
+        f"    {row}",
+        f"    let i = start, x = even[r + 2], y = even[r + 4], total = data[i] = {product};",
+        "    for (let k = 1; k < n; k++) {",
+        f"      x += ad; y += bd; const p = data[++i] = {product}; total = data[++i] = {total};",
+        "    }",
+        "  }",
+        "  dotBack(r) {",
+        f"    {row}",
+        "    let i = start + 2 * n - 2, a = even[r + 2] + (n - 1) * ad, b = even[r + 4] + (n - 1) * bd;",
+        "    const g = grad[i];",
+        "    for (let k = n; k > 0; k--, a -= ad, b -= bd) {",
+        f"      {' '.join(_contributions(ops.MUL))}",
+        "      if (k > 1) { grad[--i] = g; reached[i] = 1; grad[--i] = g; reached[i] = 1; }",
+        "    }",
         "  }",
     ]
 
 
-def _product_before(mul: str) -> str:
-    """After an addition the product it adds, if that is the node before it: a dot product has nothing else."""
-    code = _FIRST + ops.TABLE.index(ops.MUL)
-    text = _with_inputs(ops.MUL, f"const g = grad[i]; {mul}")
-    return f"if (b === i - 1 && codes[b] === {code} && b >= end) {{ i--; {text} }}"
-
-
-def _loop(name: str, node: str, over: str, cases: dict[ops.Op, str]) -> list[str]:
+def _loop(name: str, node: str, over: str, cases: dict[ops.Op, str], before: str = "", each: str = "") -> list[str]:
     codes = {op: code for code, op in enumerate(ops.TABLE, _FIRST)}
     return [
         f"  {name} {{",
-        "    const { codes, first, second, pool, data, grad, reached } = this;",
-        f"    try {{ {over} switch (codes[{node}]) {{",
+        "    const { codes, first, second, pool, data, grad, reached, even } = this;",
+        *([f"    {before}"] if before else []),
+        f"    try {{ {over} {{ {each} switch (codes[{node}]) {{",
         *(f"      case {codes[op]}: {{ {text} break; }}" for op, text in cases.items()),
-        f"    }} }} catch (error) {{ throw this.blame(error, {node}); }}",  # an operation may have no answer
+        f"    }} }} }} catch (error) {{ throw this.blame(error, {node}); }}",  # an operation may have no answer
         "  }",
     ]
 

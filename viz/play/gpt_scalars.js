@@ -18,12 +18,13 @@ class ScalarGPT {
   }
   // Keys and values of the positions read so far, by layer and head.
   memory() { return this.h.map(() => Array.from({ length: this.heads }, () => ({ keys: [], values: [] }))); }
-  // Reads one more token; returns the scores of the next one. `t` is the tape, or Plain, which gives numbers.
+  // Reads one more token, or its vector; returns the scores of the next one. `t` is the tape, or Plain, which gives numbers.
   // `see(what, nodes, layer, head)` is told the parts on the way.
   read(t, token, memory, see) {
     const { width, heads } = this, size = width / heads, place = memory[0][0].keys.length;
     const row = nodes => (t.leaves ? t.leaves(nodes) : nodes);
-    let x = this.positions ? t.sums(row(this.wte[token]), row(this.wpe[place])) : row(this.wte[token]);
+    let x = Array.isArray(token) ? token : row(this.wte[token]);
+    if (this.positions) x = t.sums(x, row(this.wpe[place]));
     const told = (what, nodes, layer, head) => { see?.(what, nodes, layer, head); return nodes; };
     told("vector", x);
     this.h.forEach((block, layer) => {

@@ -173,7 +173,7 @@ class NameCounts {
   }
   change({ smooth }) { this.smooth = smooth; }
   learn(documents, all) {
-    const loss = meanOf(documents.flatMap(tokens => this.scores(null, tokens.slice(0, -1)).map((row, i) => Names.surprise(row, tokens[i + 1]))));
+    const loss = meanOf(documents.flatMap(tokens => this.surprises(tokens)));
     for (const tokens of documents) {
       if (this.read++ >= all) continue;  // every name is counted once
       for (let i = 0; i + 1 < tokens.length; i++) { this.counts[tokens[i] * this.vocab + tokens[i + 1]]++; this.sums[tokens[i]]++; }
@@ -182,35 +182,66 @@ class NameCounts {
   }
   chance(a, b) { return (this.counts[a * this.vocab + b] + this.smooth) / (this.sums[a] + this.smooth * this.vocab); }
   scores(t, tokens) { return tokens.map(a => Array.from({ length: this.vocab }, (_, b) => Math.log(this.chance(a, b)))); }
+  surprises(tokens) { return this.scores(null, tokens.slice(0, -1)).map((row, i) => Names.surprise(row, tokens[i + 1])); }
   vectors() { return this.scores(null, Array.from({ length: this.vocab }, (_, a) => a)); }
   keep() { return { counts: this.counts.slice(), sums: this.sums.slice(), read: this.read }; }
   back({ counts, sums, read }) { Object.assign(this, { counts: counts.slice(), sums: sums.slice(), read }); }
 }
 
-// What the three models on a tape share: Adam, one graph per step, what undo needs.
+// What the three models on a tape share: Adam, one graph for all steps, what undo needs.
 class NameScalars {
-  constructor(settings) {
+  constructor(settings, longest) {
     this.tape = new Tape(1 << 16);
     this.plain = new Plain(this.tape);
     this.build(settings, new Chance(settings.seed));
     this.base = this.tape.mark();  // nothing but parameters is before it
     this.adam = new Adam(this.tape, Array.from({ length: this.base }, (_, i) => i), settings.rate, { betas: [0.9, 0.99] });
+    this.lay(longest);
+    this.end = this.tape.mark();  // the graph of a step is before it
   }
   change({ rate }) { this.adam.lr = rate; }
   windows(tokens) { return [tokens]; }
-  losses(tokens) {  // nodes: the surprise at each letter and at the end
-    const t = this.tape;
-    return this.windows(tokens).flatMap(part => this.scores(t, part.slice(0, -1)).map((row, i) => t.crossEntropy(row, part[i + 1])));
+  // The graph, one letter after the other: that of a shorter name is its first part. Each letter has leaves for its vector,
+  // which are filled with the row of `rows` that is its own, and ends in the surprise at the letter after it.
+  lay(longest) {
+    const t = this.tape, letters = [];
+    this.letters = letters;
+    this.ends = [];
+    while (letters.length < longest) {
+      letters.push(this.rows[0].map((_, i) => t.leaf(0, `vector of letter ${letters.length + 1}[${i}]`)));
+      this.ends.push(t.crossEntropy(this.scoresAfter(letters), 0));
+    }
+    this.zeros = this.ends.map(end => t.second[end]);  // the shifted scores of token 0; those of the others follow
   }
-  loss(documents) { return this.tape.mean(documents.flatMap(tokens => this.losses(tokens))); }
+  // Computes the surprises of one window: these nodes.
+  forward(tokens) {
+    const { tape: t, rows, letters, zeros } = this, ends = this.ends.slice(0, tokens.length - 1);
+    ends.forEach((end, j) => {
+      const [from] = rows[tokens[j]];
+      t.data.copyWithin(letters[j][0], from, from + rows[0].length);
+      t.second[end] = zeros[j] + tokens[j + 1];
+    });
+    t.forward(this.base, ends.at(-1) + 1);
+    return ends;
+  }
+  backward(tokens, ends, gradient) {
+    const { tape: t, rows, letters } = this;
+    t.backwardFrom(ends, gradient, this.base);
+    ends.forEach((_, j) => rows[tokens[j]].forEach((node, i) => { t.grad[node] += t.grad[letters[j][i]]; }));
+  }
+  surprises(tokens) { return this.windows(tokens).flatMap(part => this.forward(part).map(end => this.tape.data[end])); }
   learn(documents) {
-    const t = this.tape;
-    t.clear(this.base);
-    const loss = this.loss(documents), value = t.data[loss];
-    if (!Number.isFinite(value)) throw this.trouble(loss, `the loss became ${value}`);
-    t.backward(loss);
+    const { tape: t, base } = this, parts = documents.flatMap(tokens => this.windows(tokens)), count = parts.reduce((sum, part) => sum + part.length - 1, 0);
+    let total = 0;
+    t.grad.fill(0, 0, base);
+    for (const part of parts) {
+      const ends = this.forward(part);
+      for (const end of ends) total += t.data[end];
+      if (!Number.isFinite(total)) throw this.trouble(ends.at(-1), `the loss became ${total}`);
+      this.backward(part, ends, 1 / count);
+    }
     this.adam.step();
-    return value;
+    return total / count;
   }
   trouble(end, what) {  // where the first number was that is not finite
     let at = 0;
@@ -222,54 +253,65 @@ class NameScalars {
 }
 // A table of scores, a row per letter. Each step reads all names: what counts is how often each pair occurs.
 class NameTable extends NameScalars {
-  constructor(settings, vocab, train) {
-    super({ ...settings, vocab });
+  constructor(settings, vocab, longest, train) {
     const counts = new Map();
     for (const tokens of train) for (let i = 0; i + 1 < tokens.length; i++) { const pair = tokens[i] * vocab + tokens[i + 1]; counts.set(pair, (counts.get(pair) ?? 0) + 1); }
     const pairs = [...counts].sort((a, b) => a[0] - b[0]), total = pairs.reduce((sum, [, count]) => sum + count, 0);
-    this.pairs = pairs.map(([pair, count]) => ({ a: Math.floor(pair / vocab), b: pair % vocab, share: count / total }));
+    super({ ...settings, vocab, pairs: pairs.map(([pair, count]) => ({ a: Math.floor(pair / vocab), b: pair % vocab, share: count / total })) });
     const rows = new Float64Array(vocab);
     for (const { a, share } of this.pairs) rows[a] += share;
     this.counted = this.pairs.reduce((sum, { a, share }) => sum - share * Math.log(share / rows[a]), 0);  // what no table can be below
   }
-  build({ vocab }) { this.table = Array.from({ length: vocab }, (_, a) => Array.from({ length: vocab }, (_, b) => this.tape.leaf(0, `table.weight[${a}][${b}]`))); }
-  scores(t, tokens) { return tokens.map(token => (t.leaves ? t.leaves(this.table[token]) : this.table[token])); }
-  loss() {
-    const t = this.tape, logs = this.table.map(row => t.logSoftmax(row));
-    return t.neg(t.dot(this.pairs.map(({ share }) => t.number(share)), this.pairs.map(({ a, b }) => logs[a][b])));
+  build({ vocab, pairs }) {
+    this.pairs = pairs;
+    this.table = Array.from({ length: vocab }, (_, a) => Array.from({ length: vocab }, (_, b) => this.tape.leaf(0, `table.weight[${a}][${b}]`)));
   }
+  scores(t, tokens) { return tokens.map(token => (t.leaves ? t.leaves(this.table[token]) : this.table[token])); }
+  lay() {
+    const t = this.tape, logs = this.table.map(row => t.logSoftmax(row));
+    this.ends = [t.neg(t.dot(this.pairs.map(({ share }) => t.number(share)), this.pairs.map(({ a, b }) => logs[a][b])))];
+  }
+  forward() { this.tape.forward(this.base, this.end); return this.ends; }
+  backward(_, ends, gradient) { this.tape.backwardFrom(ends, gradient, this.base); }
+  learn() { return super.learn([[0, 0]]); }  // one loss, whatever the names are
+  surprises(tokens) { return this.scores(this.plain, tokens.slice(0, -1)).map((row, i) => Names.surprise(row, tokens[i + 1])); }
   vectors() { return this.scores(this.plain, this.table.map((_, i) => i)); }
 }
 // The last letters, each as a vector, through one hidden layer (Bengio et al. 2003).
 class NameWindow extends NameScalars {
-  constructor(settings, vocab) { super({ ...settings, vocab }); }
+  constructor(settings, vocab, longest) { super({ ...settings, vocab }, longest); }
   build({ vocab, window, embedding, hidden }, chance) {
     this.window = window;
     const leaves = (name, rows, columns, draw) => Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (_, j) => this.tape.leaf(draw(), `${name}[${i}][${j}]`)));
     const bound = (window * embedding) ** -0.5, uniform = () => chance.uniform(-bound, bound);
-    this.embedding = leaves("embedding.weight", vocab, embedding, () => chance.gauss(0, 1));
+    this.rows = leaves("embedding.weight", vocab, embedding, () => chance.gauss(0, 1));
     this.hidden = leaves("hidden.weight", hidden, window * embedding, uniform);
     this.hiddenBias = Array.from({ length: hidden }, (_, i) => this.tape.leaf(uniform(), `hidden.bias[${i}]`));
     this.output = leaves("output.weight", vocab, hidden, () => chance.gauss(0, 0.08));
     this.outputBias = Array.from({ length: vocab }, (_, i) => this.tape.leaf(0, `output.bias[${i}]`));
   }
-  scores(t, tokens) {
-    const padded = [...Array(this.window - 1).fill(0), ...tokens], row = nodes => (t.leaves ? t.leaves(nodes) : nodes);
-    return tokens.map((_, i) => {
-      const x = padded.slice(i, i + this.window).flatMap(token => row(this.embedding[token]));
-      return t.linear(t.linear(x, this.hidden, this.hiddenBias).map(v => t.tanh(v)), this.output, this.outputBias);
-    });
+  scoresAfter(letters, t = this.tape) {  // letters as vectors; before the first one, token 0 was read
+    const row = nodes => (t.leaves ? t.leaves(nodes) : nodes), before = Array(this.window).fill(row(this.rows[0]));
+    const x = [...before, ...letters].slice(-this.window).flat();
+    return t.linear(t.linear(x, this.hidden, this.hiddenBias).map(v => t.tanh(v)), this.output, this.outputBias);
   }
-  vectors() { return this.embedding.map(row => this.plain.leaves(row)); }
+  scores(t, tokens) {
+    const vectors = tokens.map(token => (t.leaves ? t.leaves(this.rows[token]) : this.rows[token]));
+    return tokens.map((_, i) => this.scoresAfter(vectors.slice(0, i + 1), t));
+  }
+  vectors() { return this.rows.map(row => this.plain.leaves(row)); }
 }
 class NameGPT extends NameScalars {
-  constructor(settings, vocab) { super({ ...settings, vocab }); }
+  constructor(settings, vocab, longest) { super({ ...settings, vocab }, Math.min(longest, settings.context)); }
   build({ vocab, width, heads, layers, context, positions }, chance) {
     this.gpt = new ScalarGPT(this.tape, { vocab, width, heads, layers, context, positions }, chance);
+    this.rows = this.gpt.wte;
+    this.memory = this.gpt.memory();
   }
   windows(tokens) { return Names.windows(tokens, this.gpt.context); }
+  scoresAfter(letters) { return this.gpt.read(this.tape, letters.at(-1), this.memory); }
   scores(t, tokens, see) { return this.gpt.scores(t, tokens, see); }
-  vectors() { return this.gpt.wte.map(row => this.plain.leaves(row)); }
+  vectors() { return this.rows.map(row => this.plain.leaves(row)); }
 }
 const meanOf = list => { let sum = 0; for (const x of list) sum += x; return sum / list.length; };
 
@@ -292,7 +334,8 @@ MODELS.names = class {
     this.pairs = new Float64Array(vocab * vocab);  // counted in all names, to compare with
     for (const tokens of [...this.train, ...this.held]) for (let i = 0; i + 1 < tokens.length; i++) this.pairs[tokens[i] * vocab + tokens[i + 1]]++;
     this.kind = { counting: NameCounts, bigram: NameTable, mlp: NameWindow, gpt: NameGPT }[settings.model];
-    this.model = new this.kind(settings, vocab, this.train);
+    const longest = Math.max(...[...this.train, ...this.held].map(tokens => tokens.length - 1));
+    this.model = new this.kind(settings, vocab, longest, this.train);
     this.settings = settings;
     this.made = { ...given, run: MODELS.names.runs = (MODELS.names.runs ?? 0) + 1 };  // what the curve of this run is called after
     this.steps = 0;
@@ -322,7 +365,7 @@ MODELS.names = class {
   }
   get done() { return this.settings.model === "counting" && this.model.read >= this.order.length; }  // all names are counted
   measure() {
-    this.val = meanOf(this.held.flatMap(tokens => this.surprises(tokens)));
+    this.val = meanOf(this.held.flatMap(tokens => this.model.surprises(tokens)));
     if (!Number.isFinite(this.val)) throw new Trouble(`the loss on the held-out names became ${this.val}; go back, and try a smaller learning rate`);
     if (this.beat === null && this.val < this.ladder[2].loss) this.beat = this.steps;
     if (!(this.best?.val <= this.val)) this.best = { val: this.val, step: this.steps };
@@ -339,7 +382,6 @@ MODELS.names = class {
   // --- what the model says about names ------------------------------------------------------------------------------------
   scores(tokens, see) { return this.model.scores(this.model.plain, tokens, see); }
   windows(tokens) { return this.model.windows?.(tokens) ?? [tokens]; }
-  surprises(tokens) { return this.windows(tokens).flatMap(part => this.scores(part.slice(0, -1)).map((row, i) => Names.surprise(row, part[i + 1]))); }
   sampling() { const { temperature, topK, topP } = this.settings; return { temperature, topP, topK: topK >= this.vocab || topK >= 30 ? null : topK }; }
   // Ten names, the same for the same seed and step.
   write() {
@@ -401,7 +443,7 @@ MODELS.names = class {
   ask({ what, ref }) {
     if (what === "explain") return this.explain(ref);
     if (what === "read") return { ...Names.list(ref), given: Names.read(ref).names.length };
-    const ranked = this.names.map((name, i) => { const surprises = this.surprises(this.encode(name)); return { name, total: surprises.reduce((a, b) => a + b), mean: meanOf(surprises) }; });
+    const ranked = this.names.map((name, i) => { const surprises = this.model.surprises(this.encode(name)); return { name, total: surprises.reduce((a, b) => a + b), mean: meanOf(surprises) }; });
     return { step: this.steps, ranked: ranked.sort((a, b) => b.total - a.total) };
   }
   letter(token) { return token === 0 ? "·" : this.alphabet[token]; }
@@ -422,8 +464,8 @@ MODELS.names = class {
   graph(name) {
     if (this.drawn?.name === name && this.drawn.version === this.version) return this.drawn;
     const { model } = this, t = model.tape, tokens = this.encode(name), looks = [], scores = [];
-    t.clear(model.base);
-    const call = (node, words) => { if (node >= model.base) t.named(node, words); return node; };
+    t.clear(model.end);
+    const call = (node, words) => { if (node >= model.end) t.named(node, words); return node; };
     const before = i => tokens.slice(0, i + 1).map(token => this.letter(token)).join("");
     const surprises = model.windows(tokens).flatMap((part, w) => {
       const start = w * (model.gpt?.context ?? 0);
@@ -455,7 +497,7 @@ MODELS.names = class {
   explainCount(kind, [i, j], tokens) {
     const { model, vocab } = this, say = token => `“${this.letter(token)}”`;
     if (kind === "loss") {
-      const surprises = this.surprises(tokens);
+      const surprises = this.model.surprises(tokens);
       return { ref: kind, title: "loss of this name", value: meanOf(surprises), unit: this.unit(meanOf(surprises)), formula: "the mean surprise per letter", uses: [],
         rows: surprises.map((value, at) => ({ text: `surprise at ${say(tokens[at + 1])} after ${say(tokens[at])}`, value, ref: `surprise:${at}` })) };
     }

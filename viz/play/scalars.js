@@ -9,9 +9,10 @@ class Tape extends Operations {
     this.length = 0;
     this.used = 0;  // of the pool, which holds the inputs of operations with any number of them
     this.wide = [];  // nodes with inputs in the pool
+    this.evens = 0;  // numbers in `even`: dot products as rows of six, see viz/play/engine.py
     this.labels = [];
     Object.assign(this, {
-      codes: new Uint8Array(size), first: new Int32Array(size), second: new Int32Array(size), pool: new Int32Array(size),
+      codes: new Uint8Array(size), first: new Int32Array(size), second: new Int32Array(size), pool: new Int32Array(size), even: new Int32Array(size).fill(-1),
       data: new Float64Array(size), grad: new Float64Array(size), reached: new Uint8Array(size),
     });
   }
@@ -36,6 +37,16 @@ class Tape extends Operations {
     this.wide.push(i);
     return i;
   }
+  isEven(...row) {
+    while (this.evens + row.length >= this.even.length) this.grow("even");
+    for (const x of [...row, -1]) this.even[this.evens++] = x;
+    this.evens--;  // −1 is after the last row
+  }
+  evenFrom(node) {  // the first row that begins there or later
+    let [low, high] = [0, this.evens / 6];
+    while (low < high) { const middle = (low + high) >> 1; this.even[6 * middle] < node ? low = middle + 1 : high = middle; }
+    return 6 * low;
+  }
   leaf(x, name = "") { const i = this.place(LEAF, 0); this.data[i] = x; if (name) this.labels[i] = name; return i; }
   number(x) { const i = this.place(NUMBER, 0); this.data[i] = x; return i; }
   named(node, name) { this.labels[node] = name; return node; }
@@ -45,10 +56,20 @@ class Tape extends Operations {
   clear(mark) {
     if (this.labels.length > mark) this.labels.length = mark;
     while (this.wide.length && this.wide.at(-1) >= mark) this.used = this.first[this.wide.pop()];
+    this.evens = this.evenFrom(mark);
+    this.even[this.evens] = -1;
     this.length = mark;
   }
   forward(from = 0, end = this.length) { this.compute(from, end); }
   forwardCopies({ start, stride, count }) { this.computeCopies(start, stride, count); }
+  // The same for a part of the tape that has several ends, each with a gradient of its own; what leaves before it get is added.
+  backwardFrom(ends, gradient, start) {
+    const last = ends.at(-1);
+    this.grad.fill(0, start, last + 1);
+    this.reached.fill(0, start, last + 1);
+    for (const node of ends) { this.grad[node] = gradient; this.reached[node] = 1; }
+    this.differentiate(last, start);
+  }
   // From the root to the leaves; a block of copies on the way is done at once.
   backward(root, copies = null) {  // the engine's rules; what several nodes send is added from the last node to the first
     this.root = root;
@@ -203,9 +224,9 @@ class Tape extends Operations {
     const uses = [];
     let more = 0;
     for (let user = node + 1; user <= root; user++) {
-      const slots = this.codes[user] > NUMBER ? this.inputs(user) : [];
+      const slots = this.codes[user] > NUMBER && this.isReached(user) ? this.inputs(user) : [];
       for (let k = 0; k < slots.length; k++) {
-        if (slots[k] !== node || !this.isReached(user)) continue;
+        if (slots[k] !== node) continue;
         if (uses.length === most) { more++; continue; }
         const slopes = OPS[this.op(user)].d?.(...this.numbers(user), this.data[user]);
         const slope = slopes ? slopes[k] : 0, value = slope === 0 && !/^(add|mul)$/.test(this.op(user)) ? 0 : slope * this.grad[user];

@@ -156,6 +156,48 @@ def test_functions_on_lists_are_the_library_s(name: str) -> None:
     assert found == pytest.approx([loss.data, *(v.grad for row in leaves for v in row)], rel=1e-12, abs=1e-14)
 
 
+def test_dot_products_are_the_same_at_once_as_node_by_node() -> None:
+    """Inputs at even distances and not, of one term, of a vector with itself; from and to any node on the way."""
+    found = run(
+        """
+        const build = dot => {
+          const t = new Tape(2), x = Array.from({ length: 7 }, (_, i) => t.leaf(Math.sin(i + 1)));
+          const [a, b] = [x.slice(0, 3), x.slice(4)], odd = [x[0], x[1], x[5]], start = t.mark();
+          const pairs = [[a, b], [a, odd], [b, b], [[x[3]], [x[0]]], [a, [x[6], x[5], x[4]]], [odd, b]];
+          const outs = pairs.map(pair => dot(t, ...pair));
+          dot(t, outs, outs);
+          return { t, x, start };
+        };
+        const byHand = (t, a, b) => {
+          let at = t.mul(a[0], b[0]);
+          for (let i = 1; i < a.length; i++) at = t.add(at, t.mul(a[i], b[i]));
+          return at;
+        };
+        const seen = [(t, a, b) => t.dot(a, b), byHand].map(dot => {
+          const { t, x, start } = build(dot), all = [];
+          for (let cut = start; cut <= t.length; cut++) {
+            x.forEach((node, i) => { t.data[node] = Math.cos(cut + i); });
+            t.forward(start, cut);
+            t.forward(cut);
+            all.push(...t.data.slice(0, t.length));
+          }
+          for (let root = start; root < t.length; root++) { t.backward(root); all.push(...t.grad.slice(0, root + 1)); }
+          for (let cut = start; cut < t.length; cut++) {
+            const root = t.length - 1;
+            for (const array of [t.grad, t.reached]) { array.fill(0); array[root] = 1; }
+            t.differentiate(root, cut);
+            t.differentiate(cut - 1, 0);
+            all.push(...t.grad.slice(0, root + 1), ...t.reached.slice(0, root + 1));
+          }
+          return all;
+        });
+        return seen;
+        """
+    )
+    assert len(found[0]) > 1000
+    assert found[0] == found[1]
+
+
 def test_a_gradient_of_zero_stops_but_at_plus_and_times() -> None:
     check(Value(0.0).relu() * 3.0 + Value(2.0) ** 2)
     found = run(

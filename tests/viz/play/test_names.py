@@ -337,6 +337,57 @@ def test_the_map_is_the_plane_of_the_two_largest_components() -> None:
     assert np.abs(found - expected).max() < 1e-6
 
 
+@pytest.mark.parametrize("kind", [k for k in RUNS if "counting" not in k])
+def test_what_is_asked_between_steps_changes_nothing(kind: str) -> None:
+    """Explanations are computed on the tape that trains; their numbers are those of a model that did nothing else."""
+    asked, plain, told, alone = run(
+        PAGE
+        + """
+        const train = (asks, names) => {
+          const model = new MODELS.names(settings), losses = [];
+          let told = null;
+          for (let i = 0; i < 6; i++) {
+            model.step();
+            losses.push(model.loss);
+            if (!asks) continue;
+            model.settings.name = names[i % names.length];
+            told = model.ask({ what: "explain", ref: "loss" });
+            model.measure();
+            const again = model.ask({ what: "explain", ref: told.ref });
+            if (JSON.stringify(again) !== JSON.stringify(told)) throw new Error("another number");
+            model.frame();
+          }
+          losses.push(...model.model.surprises(model.held[0]), ...model.scores(model.held[0]).flat());
+          return [model, losses, told];
+        };
+        const names = ["ada", "emil", "a"], [model, asked, told] = train(true, names), [other, plain] = train(false);
+        other.settings.name = names[5 % names.length];
+        return [asked, plain, told, other.ask({ what: "explain", ref: "loss" })];
+        """,
+        RUNS[kind],
+        screens=SCREENS,
+    )
+    assert asked == plain
+    assert told == alone
+
+
+def test_surprises_on_the_tape_are_those_in_plain_numbers() -> None:
+    for given in RUNS.values():
+        tape, plain = run(
+            PAGE
+            + """
+            const model = new MODELS.names(settings);
+            for (let i = 0; i < 3; i++) model.step();
+            const parts = model.held.flatMap(tokens => model.windows(tokens));
+            const of = part => model.scores(part.slice(0, -1)).map((row, i) => Names.surprise(row, part[i + 1]));
+            return [model.held.flatMap(tokens => model.model.surprises(tokens)), parts.flatMap(of)];
+            """,
+            given,
+            screens=SCREENS,
+        )
+        assert tape == pytest.approx(plain, rel=1e-13)
+
+
 def test_a_rate_that_explodes_is_told_with_its_value() -> None:
     found = run(
         PAGE
