@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import attrgetter
@@ -67,7 +68,7 @@ class Parameters:
         self.sizes: list[int] = []
         self._listed: list[Value] = []
         self._loose: list[Value] = []
-        self._owners: list[int] = []  # for each listed Value its tensor, or the part that contains it
+        self._owners = array("i")  # for each listed Value its tensor, or the part that contains it
         self._places: dict[Value, int] = {}  # position among the listed; of a loose one, −1 − its position
         self._array: Any = None
         self._gradient: Any = None
@@ -86,7 +87,7 @@ class Parameters:
             self._places, self._listed = places, every
             for number, (name, size) in enumerate(self._at_first):
                 self._number(name, len(self._owners), size)
-                self._owners += [number] * size
+                self._owners += array("i", [number]) * size
         else:
             for name, values in tensors:
                 self.adopt(name, values)
@@ -102,7 +103,7 @@ class Parameters:
             if first == self.starts[owner] and len(values) == self.sizes[owner]:
                 return owner
             # A module's own part of a long list of parameters: a separate tensor at the same position.
-            self._owners[first:end] = [len(self.names)] * len(values)
+            self._owners[first:end] = array("i", [len(self.names)]) * len(values)
             return self._number(name, first, len(values))
         fresh = list(dict.fromkeys(values))
         if not self._places.keys().isdisjoint(fresh):
@@ -110,7 +111,7 @@ class Parameters:
         start = len(self._listed)
         self._places.update(zip(fresh, range(start, start + len(fresh)), strict=True))
         self._listed += fresh
-        self._owners += [len(self.names)] * len(fresh)
+        self._owners += array("i", [len(self.names)]) * len(fresh)
         number = self._number(name, start, len(fresh))
         return number if len(fresh) == len(values) else None  # otherwise part of it, or a repeated Value, is elsewhere
 

@@ -13,6 +13,7 @@ import dis
 import math
 import threading
 from functools import lru_cache
+from operator import attrgetter
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -79,7 +80,7 @@ def _is_plain_function(function: FunctionType) -> bool:
         all(map(_only_computes, codes([function])))
         and names_in(code, *ATTRIBUTES) <= _ATTRIBUTES
         and all(name in _BUILTINS and getattr(builtins, name) is _BUILTINS[name] for name in names)
-        and function.__builtins__ is vars(builtins)
+        and attrgetter("__builtins__")(function) is vars(builtins)
         and all(map(is_filled, function.__closure__ or ()))
     )
 
