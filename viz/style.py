@@ -520,17 +520,19 @@ def edge_look(edge: Edge, picture: Picture, widths: Widths) -> EdgeLook:
     facts += [found.tooltip] if found.tooltip else []
     constant = picture.graph.values[edge.source.nodes[0]].op is CONSTANT and edge.source.kind == "node"
     if len(picture.edges) <= LABELS_UP_TO:
-        op = edge.target.op
+        op, words = edge.target.op, []
         if edge.operand >= 0 and edge.target.constant is None and op is not None and op.name in _ORDERED:
-            found.words.append((("1st", "2nd")[edge.operand], FAINT, False))
+            words.append(("1st", "2nd")[edge.operand])
         if local and not constant:
-            found.words.append((f"∂ {local}", FAINT, False))
-        if edge.count == 1 and edge.sent:
-            (flow,) = edge.sent.values()
-            found.words.append((signed(flow, digits), text_color(found.color), True))
+            words.append(f"∂ {local}")
+        sent = [signed(flow, digits) for flow in edge.sent.values()] if edge.count == 1 else []
+        if words and len(" ".join(words)) <= max(map(len, [*words[1:], *sent]), default=0) + 1:  # no wider on one line
+            words = [" ".join(words)]
+        found.words += [(word, FAINT, False) for word in words]
+        found.words += [(flow, text_color(found.color), True) for flow in sent]
     if edge.count == 1 and edge.sent:
         found.data["flow"] = repr(*edge.sent.values())
-    if edge.count > 1 and len(picture.edges) <= COUNTS_UP_TO:
+    if len(edge.sources) > 1 and len(picture.edges) <= COUNTS_UP_TO:
         found.words.append((times(len(edge.sources)), FAINT, False))
     found.tooltip = "\n".join(facts) or "an input"
     return found
@@ -557,7 +559,8 @@ def banner(picture: Picture) -> str:
         return f"{picture.hidden} Values are hidden" if picture.hidden else ""
     single = picture.total - picture.folded
     boxes = sum(len(box.nodes) > 1 for box in picture.boxes)
-    words = f"{picture.total:,} Values: {picture.folded:,} folded into {boxes} boxes, {single} drawn singly"
+    into = f"{boxes} box{'es' * (boxes != 1)}"
+    words = f"{picture.total:,} Values: {picture.folded:,} folded into {into}, {single} drawn singly"
     if picture.nearest is not None:
         words += f"; shown is what is at most {picture.nearest} boxes away from the result"
     if picture.hidden:
@@ -603,8 +606,9 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
         rows.append(("●━", NEGATIVE, "gradient NaN or infinite"))
     widths = Widths(edge.norm for edge in finite)
     if widths.low < widths.high:
-        size = "size" if widths.power == 1.0 else "size, ratios compressed"
-        rows.append(("━", MIXED_FLOW, f"{size}: {number(widths.low, 2)} … {number(widths.high, 2)}"))
+        scale = "" if widths.power == 1.0 else "; not in proportion"
+        words = f"thicker: larger, from {number(widths.low, 2)} to {number(widths.high, 2)}{scale}"
+        rows.append(("━", MIXED_FLOW, words))
     return rows
 
 
@@ -627,6 +631,6 @@ def _marks(picture: Picture) -> list[tuple[str, str, str]]:
     if any(words.endswith("here") for box in picture.boxes for words in _said(box, picture)):
         examples = picture.annotations.examples
         rows.append(
-            ("here", NEGATIVE, "for the one example drawn" if examples == 1 else f"for these {examples} examples")
+            ("here", NEGATIVE, f"in the {'one example' if examples == 1 else f'{examples} examples'} of this picture")
         )
     return rows

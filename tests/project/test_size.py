@@ -15,7 +15,7 @@ BUDGET = {
     "tinygrad_edu/training": 1_770,  # what gpt and image share: settings, files of any size, folders, engines
     "gpt": 10_600,  # with GPT-2: its tokens, their files, and a forward pass on arrays
     "image": 2_640,  # pictures from words: data, five presets, painting, judging, commands, and a report of a run
-    "viz": 19_450,  # with an own layout of drawings, compact where text is small; a graph is divided once
+    "viz": 19_700,  # with an own layout of drawings: siblings in order, long lines straight, words that hide nothing
     "viz/play": 8_760,  # with models from files, a race of two Workers, a flow, a painter, dot products at once
     "lessons": 11_700,  # with judged predictions, cells that run in the browser, a search, the same in PyTorch
     "lessons/supplements": 9_150,  # with the same in PyTorch

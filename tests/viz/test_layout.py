@@ -105,6 +105,23 @@ def test_siblings_stay_in_order_and_a_chain_is_straight() -> None:
     assert max(middles) - min(middles) < 60  # not down a diagonal, for which dot needs 60 per leaf
 
 
+def test_chains_that_are_alike_stand_in_the_order_of_the_program() -> None:
+    boxes = [Thing(50.0, 40.0) for _ in range(6)]
+    arrange(boxes, [(0, 3), (0, 1), (3, 4), (1, 2), (2, 5), (4, 5)])
+    assert boxes[1].y < boxes[3].y
+    assert boxes[2].y < boxes[4].y
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_line_that_passes_several_layers_bends_only_where_it_must(seed: int) -> None:
+    rng = random.Random(seed)
+    chain = [Thing(50.0, rng.uniform(20, 90)) for _ in range(6)]
+    edges = [(i, i + 1) for i in range(5)] + [(0, 5)]
+    layout = arrange(chain, edges)
+    (line,) = [line for line in layout.lines if line.edges == [5]]
+    assert len({round(y, 1) for _, y in line.points[2:-2]}) == 1
+
+
 def test_a_cycle_is_drawn() -> None:
     boxes = [Thing(50.0, 30.0) for _ in range(3)]
     layout = arrange(boxes, [(0, 1), (1, 2), (2, 1)])

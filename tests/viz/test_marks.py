@@ -50,7 +50,7 @@ def test_a_dead_relu_is_marked_with_a_sign_and_a_word(look, direction):
     assert marked(drawing) == {"n1": (["† off here"], False)}
     if look == "box":
         assert "† off: ReLU gives 0, no gradient passes" in legend(drawing)
-        assert "here for the one example drawn" in legend(drawing)
+        assert "here in the one example of this picture" in legend(drawing)
         assert "style=dashed" in re.search("n0 -> n1 .*", drawing.source)[0]
 
 
@@ -59,7 +59,7 @@ def test_a_saturated_unit_is_marked_and_an_ordinary_one_is_not(make, far, near):
     drawing = viz.draw([getattr(Value(far), make)(), getattr(Value(near), make)()])
     assert marked(drawing) == {"n1": (["≈ saturated here"], False)}
     assert "≈ saturated: flat" in legend(drawing)
-    assert "here for the one example drawn" in legend(drawing)
+    assert "here in the one example of this picture" in legend(drawing)
     assert "†" not in drawing.source
 
 
@@ -112,7 +112,7 @@ def test_a_mark_gives_its_number_of_examples():
         drawing = viz.draw(loss, calls=calls, budget=6, collapse="layers.0")
         [layer] = [box for box in drawing.picture.boxes if box.name == "layers.0"]
         assert drawing.picture.annotations.words(layer.nodes) == [said]
-        assert ("here for these 7 examples" in legend(drawing)) is said.endswith("here")
+        assert ("here in the 7 examples of this picture" in legend(drawing)) is said.endswith("here")
 
 
 @pytest.mark.parametrize("budget", [400, 40, 12, 5, 2])

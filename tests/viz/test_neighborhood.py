@@ -5,7 +5,7 @@ import pytest
 import viz
 from tests.viz.drawn_examples import Drawn, expression
 from tinygrad_edu import Value, topological_order
-from viz.rendering import beamer
+from viz.rendering import beamer, dot
 
 
 def weight(gpt: Drawn, name: str) -> Value:
@@ -70,7 +70,8 @@ def test_a_projector_shows_as_much_as_can_be_read(gpt: Drawn) -> None:
     shown = viz.draw(gpt.loss, calls=gpt.calls, focus=focus, preset="beamer")
     larger = viz.draw(gpt.loss, calls=gpt.calls, focus=focus, budget=len(shown.picture.boxes) * 4 // 3 + 1)
     assert len(shown.picture.boxes) < len(larger.picture.boxes) <= len(whole.picture.boxes) == 10
-    heights = [beamer.text_height(drawing.render_bytes("svg").decode()) for drawing in (shown, larger)]
+    strong = dot.drawing(larger.picture, None, strong=True)
+    heights = [beamer.text_height(drawing.svg()) for drawing in (shown, strong)]
     assert heights[0] >= 24 > heights[1]
     assert alone(shown.picture) < alone(whole.picture)
     assert shown.picture.focus.name == "wte.weight[0][0]"

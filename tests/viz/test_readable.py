@@ -187,6 +187,43 @@ def test_words_hide_no_box_and_no_other_words(drawing: Drawing) -> None:
             assert hidden(a, b) < 0.1 * min(hidden(a, a), hidden(b, b))
 
 
+def test_words_hide_no_other_line(drawing: Drawing) -> None:
+    root, *_ = parsed(drawing)
+    lines = [
+        [(x + dx, y + dy) for path in element.iter(f"{SVG}path") for x, y in points(path.attrib["d"])]
+        for element, dx, dy in walked(root)
+        if element.get("class") == "edge"
+    ]
+    for left, top, right, bottom in [area for _, area in areas(root, "words")]:
+        assert sum(any(left + 5 < x < right - 5 and top + 5 < y < bottom - 5 for x, y in line) for line in lines) <= 1
+
+
+def test_no_words_are_empty() -> None:
+    """Several uses of one number have no ×1."""
+    drawn = recurrent_loss()
+    svg = viz.draw(drawn.loss, calls=drawn.calls, budget=24).svg()
+    assert not re.findall(r'<g class="words"><rect[^>]*/><text[^>]*></text>', svg)
+
+
+def test_what_ends_before_the_inputs_ends_with_their_numbers() -> None:
+    """Where only parameters and inputs are left out, they are one box, and the picture is whole."""
+    loss = recurrent(1)
+    loss.backward()
+    drawing = viz.draw(loss)
+    assert drawing.picture.nearest is None
+    assert "more Value" not in drawing.svg()
+
+
+def test_what_can_be_read_in_one_row_is_not_broken() -> None:
+    a, b, c, f = Value(2.0, "a"), Value(-3.0, "b"), Value(10.0, "c"), Value(-2.0, "f")
+    loss = (a * b + c) * f
+    loss.backward()
+    assert "goes on below" not in viz.draw(loss, style="micrograd").svg()
+    for direction in ("TB", "BT"):  # compact there, too
+        root, _, height = parsed(viz.draw(loss, direction=direction))
+        assert median(float(text.attrib["font-size"]) for text in root.iter(f"{SVG}text")) * 720 / height >= 14.0
+
+
 def hidden(a: Area, b: Area) -> float:
     """The area in which they overlap."""
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))

@@ -315,6 +315,9 @@ def _picture(partition: Partition, shown: set[int] | None, nearest: int | None) 
     box_of = [by_number[number] for number in partition.box]
     for node, box in enumerate(box_of):
         box.nodes.append(node)
+    if not any(graph.inputs[node] for node in rest.nodes):
+        rest.kind = "leaves" if len(rest.nodes) > 1 else "node"  # only parameters and inputs are farther away
+        complete = True
     for box in every:
         builder.finish(box)
     builder.find_parameters(box_of)

@@ -171,12 +171,10 @@ def drawing(
         graph.attr(label=label)
     how: dict[str, Any] = {"lecture": lecture, "legend": legend, "strong": strong}
     rows = [picture.boxes]
-    if direction is None:
-        graph._make = partial(_larger, picture, how)
-    elif direction == "wrapped":
+    if direction == "wrapped":
         rows, graph._made = fill_screen(picture, lambda rows: paint.svg(picture, "LR", rows, **how))
     else:
-        graph._make = partial(paint.svg, picture, direction, **how)
+        graph._make = partial(_larger, picture, direction, how)
     frames = _Frames(picture, lecture)
     for i, row in enumerate(rows):
         if len(rows) == 1:
@@ -193,19 +191,19 @@ def drawing(
     return graph
 
 
-def _larger(picture: Picture, how: dict[str, Any]) -> str:
-    """The picture in one row or in several, whichever is larger on a screen; compact only where it could not be read
-    otherwise.
+def _larger(picture: Picture, direction: str | None, how: dict[str, Any]) -> str:
+    """The picture in a direction, and compact where it could not be read otherwise; without one, from left to right, in
+    one row if it can be read or in several, whichever is larger on a screen. On a projector the largest one counts.
     """
     singles = sum(box.kind == "node" for box in picture.boxes)
     hopeful = HOPEFUL[2 * singles > len(picture.boxes)]
     found: list[str] = []
     for compact in (0, 1, 2):
-        draw = partial(paint.svg, picture, "LR", compact=compact, **how)
+        draw = partial(paint.svg, picture, direction or "LR", compact=compact, **how)
         one = draw()
-        if scale(one) >= 1.0 or len(picture.boxes) > IN_ROWS:
+        if scale(one) >= 1.0 or (readable(one) and not how["strong"]) or len(picture.boxes) > IN_ROWS:
             return one
-        found.append(fill_screen(picture, draw, one)[1])
+        found.append(one if direction else fill_screen(picture, draw, one)[1])
         if not hopeful <= scale(found[-1]) < 1.0 or (not compact and readable(found[-1])):
             break
     return max(found, key=scale)

@@ -16,6 +16,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 Point = tuple[float, float]
@@ -286,6 +287,7 @@ def _layered(items: list[_Item], arrows: list[_Arrow], tight: float) -> tuple[fl
             cell.item.c = cell.c
     joints = list(dict.fromkeys(joint for arrow in arrows for joint in arrow.joints))
     _attach(joints)
+    _straighten(layers)
     gaps = [tight * GAP] * len(layers)
     for arrow in arrows:
         end = arrow.joints[-1].a.layer
@@ -463,6 +465,48 @@ def _order(layers: list[list[_Cell]]) -> None:
     for row, kept in zip(layers, best, strict=True):
         row[:] = kept
         _number(row)
+    if sum(map(len, layers)) <= FEW:
+        _in_program_order(layers)
+
+
+def _in_program_order(layers: list[list[_Cell]]) -> None:
+    """Swap siblings that are not in the order of the program, with what follows only them and what only they follow,
+    where no more lines cross then.
+    """
+    fewest = _crossings(layers)
+    for row in layers:
+        for i in range(len(row)):
+            for k in range(i + 1, len(row)):
+                if row[i].item is None or row[k].item is None or row[i].rank <= row[k].rank:
+                    continue
+                pairs = [(row[i], row[k]), *_partners(row[i], row[k], "before"), *_partners(row[i], row[k], "after")]
+                _swap(layers, pairs)
+                found = _crossings(layers)
+                if found > fewest:
+                    _swap(layers, pairs)
+                fewest = min(found, fewest)
+
+
+def _partners(a: _Cell, b: _Cell, side: str) -> list[tuple[_Cell, _Cell]]:
+    """The chains that lead to two cells of a layer, or on from them, pair by pair while they are alike."""
+    found: list[tuple[_Cell, _Cell]] = []
+    while True:
+        joints = [cell.before if side == "before" else cell.after for cell in (a, b)]
+        if [len(each) for each in joints] != [1, 1]:
+            return found
+        a, b = (each[0].a if side == "before" else each[0].b for each in joints)
+        back = [cell.after if side == "before" else cell.before for cell in (a, b)]
+        if a is b or [len(each) for each in back] != [1, 1]:
+            return found
+        found.append((a, b))
+
+
+def _swap(layers: list[list[_Cell]], pairs: list[tuple[_Cell, _Cell]]) -> None:
+    for a, b in pairs:
+        row = layers[a.layer]
+        i, k = row.index(a), row.index(b)
+        row[i], row[k] = b, a
+        _number(row)
 
 
 def _starts(layers: list[list[_Cell]]) -> Iterator[list[list[_Cell]]]:
@@ -613,6 +657,42 @@ def _settle(row: list[_Cell], wishes: list[tuple[float, float]]) -> None:
     for total, weight, cells in blocks:
         for cell in cells:
             cell.c = total / weight + cell.offset
+
+
+def _straighten(layers: list[list[_Cell]]) -> None:
+    """Take the needless bends out of lines that pass several layers: each stays at one height as long as it can."""
+    low = min((cell.c - cell.size / 2 for row in layers for cell in row), default=0.0)
+    high = max((cell.c + cell.size / 2 for row in layers for cell in row), default=0.0)
+
+    def free(cell: _Cell) -> tuple[float, float]:
+        """From where to where a lane can move between its neighbors."""
+        row = layers[cell.layer]
+        i, ends = row.index(cell), [low + cell.size / 2, high - cell.size / 2]
+        for k, sign in ((0, 1), (1, -1)):
+            if 0 <= i - sign < len(row):
+                other = row[i - sign]
+                apart = SPACE / 2 if other.item is None else SPACE
+                ends[k] = other.c + sign * ((other.size + cell.size) / 2 + apart)
+        return min(ends[0], cell.c), max(ends[1], cell.c)
+
+    for lane in [cell for row in layers for cell in row if cell.item is None and cell.before[0].a.item is not None]:
+        run = [lane]
+        while len(run[-1].after) == 1 and run[-1].after[0].b.item is None:
+            run.append(run[-1].after[0].b)
+        comes, goes = lane.before[0], run[-1].after[0]
+        wishes = [comes.a.c + comes.out, goes.b.c + goes.into]
+        while run:
+            (first, last), count = free(run[0]), 1
+            for cell in run[1:]:
+                up, down = free(cell)
+                if max(first, up) > min(last, down):
+                    break
+                first, last, count = max(first, up), min(last, down), count + 1
+            wish = next((at for at in wishes if first <= at <= last), fmean(cell.c for cell in run[:count]))
+            for cell in run[:count]:
+                cell.c = min(max(wish, first), last)
+            wishes.insert(0, run[count - 1].c)
+            run = run[count:]
 
 
 def _attach(joints: list[_Joint]) -> None:

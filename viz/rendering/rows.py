@@ -19,8 +19,13 @@ _FONT = re.compile(r'font-size="([\d.]+)"')
 
 def scale(svg: str) -> float:
     """How much larger a picture is when it fills the screen."""
+    return min(_scales(svg))
+
+
+def _scales(svg: str) -> tuple[float, float]:
+    """How much larger it is when it is as wide as the screen, and when it is as high."""
     found = _SIZE.search(svg)
-    return min(SCREEN[0] / float(found[1]), SCREEN[1] / float(found[2])) if found else 1.0
+    return (SCREEN[0] / float(found[1]), SCREEN[1] / float(found[2])) if found else (1.0, 1.0)
 
 
 def readable(svg: str) -> bool:
@@ -39,10 +44,12 @@ def fill_screen(picture: Picture, draw: Callable[[list[list[Box]]], str], one: s
         if best is not None and len(rows) == len(best[1]):
             continue
         drawn = one if one and len(rows) == 1 else draw(rows)
-        size = min(1.0, scale(drawn))
-        if best is not None and size <= best[0]:
+        wide, high = _scales(drawn)
+        size = min(1.0, wide, high)
+        if best is None or size > best[0]:
+            best = size, rows, drawn
+        elif high < wide:
             break  # more rows are too high
-        best = size, rows, drawn
     assert best is not None
     return best[1:]
 

@@ -132,28 +132,48 @@ def _row(
     small: int,
     tight: float,
 ) -> tuple[float, float, list[str]]:
-    boxes, things, sizes, layout = _placed(shapes, wires, frames, across, small, tight)
-    if turned:
-        _turn(layout, [*boxes, *things.values()], across)
-    parts = []
-    for key, frame in things.items():  # outer frames come first
-        parts.append(_frame(frames[key], frame))
-    drawn, paths = [], []
+    more = [1.0] * len(wires)  # room for the words on each line, where they hid something
+    best: tuple[int, _Placed, dict[int, Area]] | None = None
+    for _ in range(WIDENED):
+        placed = _placed(shapes, wires, frames, across, small, tight, more)
+        boxes, things, sizes, layout = placed
+        if turned:
+            _turn(layout, [*boxes, *things.values()], across)
+        words, hiding = _labels(wires, sizes, boxes, _paths(layout, across), across)
+        if best is None or len(hiding) < best[0]:
+            best = len(hiding), placed, words
+        if not hiding:
+            break
+        for edge in hiding:
+            more[edge] *= 1.4
+    assert best is not None
+    _, (boxes, things, _, layout), words = best
+    parts = [_frame(frames[key], frame) for key, frame in things.items()]  # outer frames come first
     for line in layout.lines:
         look = looks([wires[edge].number for edge in line.edges])
-        drawn.append(_line(line.points, look, line.first, line.last, across))
+        parts.append(_line(line.points, look, line.first, line.last, across))
+    parts += [_box(shape, box) for shape, box in zip(shapes, boxes, strict=True)]
+    parts += [_halo(area, wires[edge].words, small) for edge, area in words.items()]
+    return layout.width, layout.height, parts
+
+
+WIDENED = 3  # times that a row is laid out while words hide something
+_Placed = tuple[list[Thing], dict[object, Thing], list[Point], Layout]
+_Path = tuple[Line, list[Point], Area]
+
+
+def _paths(layout: Layout, across: bool) -> list[_Path]:
+    found = []
+    for line in layout.lines:
         samples = _samples(line.points, across)
         xs, ys = [x for x, _ in samples], [y for _, y in samples]
-        paths.append((line, samples, (min(xs), min(ys), max(xs), max(ys))))
-    parts += drawn
-    parts += [_box(shape, box) for shape, box in zip(shapes, boxes, strict=True)]
-    parts += _labels(wires, sizes, boxes, paths, across, small)
-    return layout.width, layout.height, parts
+        found.append((line, samples, (min(xs), min(ys), max(xs), max(ys))))
+    return found
 
 
 def middles(shapes: Sequence[Shape], wires: Sequence[Wire], frames: dict[object, Frame]) -> list[Point]:
     """The middle of each shape, from left to right."""
-    boxes, *_ = _placed(shapes, wires, frames, True, style.SMALL_SIZE, 1.0)
+    boxes, *_ = _placed(shapes, wires, frames, True, style.SMALL_SIZE, 1.0, [1.0] * len(wires))
     return [(box.x + box.width / 2, box.y + box.height / 2) for box in boxes]
 
 
@@ -164,7 +184,8 @@ def _placed(
     across: bool,
     small: int,
     tight: float,
-) -> tuple[list[Thing], dict[object, Thing], list[Point], Layout]:
+    more: Sequence[float],
+) -> _Placed:
     """Lay out shapes: their boxes, the frames by key, the sizes of the words on lines, and the lines."""
     things: dict[object, Thing] = {}
 
@@ -180,13 +201,13 @@ def _placed(
     boxes = [Thing(shape.width, shape.height, thing(shape.frame)) for shape in shapes]
     sizes, room = [], []
     arrive = Counter(wire.b for wire in wires if wire.words)
-    for wire in wires:
+    for wire, larger in zip(wires, more, strict=True):
         w, h = _words_size(wire.words, small)
         here, apart = (w, shapes[wire.b].height) if across else (h, shapes[wire.b].width)
         if arrive[wire.b] > 1 and 0.7 * apart < arrive[wire.b] * (h if across else w):
             here *= 2  # the words on several lines stand side by side
         sizes.append((w, h))
-        room.append(here + tight * (ROOM if len(wire.words) > 1 else ROOM / 2) if wire.words else 0.0)
+        room.append(larger * here + tight * (ROOM if len(wire.words) > 1 else ROOM / 2) if wire.words else 0.0)
     return boxes, things, sizes, arrange(boxes, [(wire.a, wire.b) for wire in wires], room, across=across, tight=tight)
 
 
@@ -497,14 +518,16 @@ def _labels(
     wires: Sequence[Wire],
     sizes: Sequence[Point],
     boxes: Sequence[Thing],
-    paths: Sequence[tuple[Line, list[Point], Area]],
+    paths: Sequence[_Path],
     across: bool,
-    small: int,
-) -> list[str]:
-    """Words on the last piece of each line, where they cover least."""
+) -> tuple[dict[int, Area], list[int]]:
+    """Where the words of each line stand: on its last piece, where they cover least; and which still hide a box,
+    other words or another line.
+    """
     taken: list[Area] = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
     places: dict[int, list[tuple[float, Area]]] = {}  # of the words of each wire, with what they would hide there
     reach: dict[int, Area] = {}
+    near: dict[int, list[Point]] = {}  # other lines there
     for line, *_ in paths:
         if not line.last or not wires[line.edges[0]].words:
             continue
@@ -512,7 +535,7 @@ def _labels(
         w, h = sizes[edge]
         (x1, y1), (x2, y2) = line.points[-3:-1] if len(line.points) > 2 else line.points
         reach[edge] = left, up, right, down = min(x1, x2) - w, min(y1, y2) - h, max(x1, x2) + w, max(y1, y2) + h
-        near = [
+        near[edge] = [
             point for other, samples, path in paths if other is not line and _meet(path, reach[edge])
             for point in samples if left <= point[0] <= right and up <= point[1] <= down
         ]  # fmt: skip
@@ -522,7 +545,7 @@ def _labels(
             x, y = _on(x1, y1, x2, y2, t, across)
             area = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
             cost = abs(t - 0.5) + 4.0 * sum(math.pow(_overlap(area, other), 1.5) for other in next_to)
-            cost += 4.0 * sum(area[0] <= a <= area[2] and area[1] <= b <= area[3] for a, b in near)
+            cost += 4.0 * sum(area[0] <= a <= area[2] and area[1] <= b <= area[3] for a, b in near[edge])
             places[edge].append((cost, area))
     found = {edge: min(possible)[1] for edge, possible in places.items()}
     neighbors = {
@@ -536,7 +559,20 @@ def _labels(
                 found[edge] = min(possible, key=partial(_hidden, others))[1]
         if found == before:
             break
-    return [_halo(area, wires[edge].words, small) for edge, area in found.items()]
+    hiding = [
+        edge for edge, area in found.items()
+        if any(_hides(area, other) for other in [*taken, *(found[other] for other in neighbors[edge])])
+        or any(_hides(area, (x, y, x, y)) for x, y in near[edge])
+    ]  # fmt: skip
+    return found, hiding
+
+
+EDGE = 2.5  # points: what words hide at their edge is not missed
+
+
+def _hides(area: Area, other: Area) -> bool:
+    x1, y1, x2, y2 = area
+    return _meet((x1 + EDGE, y1 + EDGE, x2 - EDGE, y2 - EDGE), other)
 
 
 ROUNDS = 6  # in which words make way for each other
