@@ -42,6 +42,8 @@ apidoc_modules = [
     for package in ("tinygrad_edu", "gpt", "image", "viz", "lessons")
 ]
 autodoc_member_order = "bysource"
+#: A name that a module only imports is linked to where it is defined.
+viewcode_follow_imported_members = False
 autodoc_typehints = "signature"
 #: A type in a signature is found by its short name, and two packages may have a class of that name.
 suppress_warnings = ["ref.python"]

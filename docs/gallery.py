@@ -1,6 +1,7 @@
 """Make the pictures of the pages from one run: ``python3 run.py python docs/gallery.py runs/shakespeare-small``.
 
-The run needs snapshots for the time machine (``--keep 20``). Chromium makes the pictures of pages; without it these
+The run needs snapshots for the time machine (``--keep 20``). The curve in docs/recipe.md is of another run, which takes
+half an hour; its folder, if it is given, comes second. Chromium makes the pictures of pages; without it these
 pictures stay as they are. ``--compare BEFORE AFTER PAGE`` instead puts two folders of SVG files side by side, with
 their crossings, lengths of lines and text sizes (see ``docs/compare.py``).
 """
@@ -88,13 +89,15 @@ def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
     print(f"Wrote docs/{name}", flush=True)
 
 
-def main(run: str) -> None:
-    """All pictures."""
+def main(run: str, base: str | None = None) -> None:
+    """All pictures; that of a run of the preset base only if one is given."""
     moving("moving.svg")
     draw("graph", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2", "expression.svg")
     gpt.cli.main(["draw", "--checkpoint", run, "--boxes", "12", "--out", str(DOCS / "gpt-loss.svg")])
     learned_xor("boundary.svg", "network.svg")
     draw("curve", run, "curve.svg")
+    if base:
+        draw("curve", base, "base-curve.svg")
     draw("attention", run, "--text", READ, "attention.svg")
     draw("next", run, "--text", TEXT, "--temperature", "0.7", "--top-p", "0.9", "next.svg")
     draw("compilation", run, "--focus", "transformer.h.0.attn", "compilation.svg")
@@ -110,10 +113,10 @@ def main(run: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 5 and sys.argv[1] == "--compare":
         print(compare(*map(Path, sys.argv[2:])))
-    elif len(sys.argv) == 2:
-        main(sys.argv[1])
+    elif len(sys.argv) in (2, 3):
+        main(*sys.argv[1:])
     else:
         sys.exit(
-            f"usage: python {sys.argv[0]} RUN, a folder that python -m gpt train --keep 20 has written; "
-            "or --compare BEFORE AFTER PAGE"
+            f"usage: python {sys.argv[0]} RUN [BASE], folders that python -m gpt train --keep 20 has written, the "
+            "second with --preset base; or --compare BEFORE AFTER PAGE"
         )

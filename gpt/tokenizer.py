@@ -60,7 +60,7 @@ class CharTokenizer:
         raise UnknownCharacterError(
             f"the character {text[first]!r} (U+{ord(text[first]):04X}) at position {position + first}, "
             f"line {line + text.count(chr(10), 0, first)}, is not in the model's alphabet of {self.vocab_size}: "
-            f"{shortened(self.alphabet)}"
+            f"{shortened(self.alphabet)}; leave it out, or train a model on a text that has it"
         ) from None
 
     def decode(self, tokens: Iterable[int]) -> str:

@@ -6,7 +6,9 @@
 - a stream that is closed, full or no longer read drops text, and the command's work continues. The exit code then
   reports that text was lost, unless the reader has gone, as in ``| head``;
 - control characters and the marks that reorder text are shown as ``\\x1b`` and ``\\u202e``. Printed text may come from
-  a file, and a terminal would obey it. Line breaks, tabs, joiners and combining marks stay as they are.
+  a file, and a terminal would obey it. Line breaks, tabs, joiners and combining marks stay as they are;
+- a terminal gets sentences that are wider than it wrapped between words. Lines that begin with a space, such as code,
+  tables and commands to copy, stay whole.
 
 Text that is itself the result goes to :func:`data`: into a regular file it is written as it is. Our own colors and
 screens go to :func:`raw`.
@@ -17,10 +19,12 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
+import itertools
 import os
 import re
 import stat
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, cast
 
@@ -44,6 +48,7 @@ ASCII = str.maketrans(
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff\ufffe\uffff]"
 )
+_NARROW = 40  # columns; in fewer, nothing can be wrapped well
 _LIKE = "tinygrad_edu.console"  # the name of the error handler below
 
 
@@ -130,12 +135,13 @@ class _Safe:
 class _Visible:
     """The same for text from any source: what a terminal would obey is made visible."""
 
-    def __init__(self, safe: _Safe) -> None:
+    def __init__(self, safe: _Safe, *, wraps: bool = True) -> None:
         self.safe = safe
+        self._wraps = wraps
 
     def write(self, text: str) -> int:
-        """Write it, with control characters made visible."""
-        self.safe.write(visible(text))
+        """Write it, with control characters made visible, and long sentences wrapped if this is a terminal."""
+        self.safe.write(visible(_wrapped(text, self.safe) if self._wraps and len(text) > _NARROW else text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -145,6 +151,22 @@ class _Visible:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.safe, name)
+
+
+def _wrapped(text: str, stream: _Safe) -> str:
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError, AttributeError):  # no terminal
+        return text
+    if width < _NARROW:
+        return text
+    lines = (
+        textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
+        if len(line) > width and not line[0].isspace()
+        else [line]
+        for line in text.split("\n")
+    )
+    return "\n".join(itertools.chain.from_iterable(lines))
 
 
 class _Unread(Exception):
@@ -166,7 +188,9 @@ def data() -> TextIO:
         file = stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError, AttributeError):
         file = False
-    return raw(sys.stdout) if file else sys.stdout
+    if isinstance(sys.stdout, _Visible):
+        return cast(TextIO, sys.stdout.safe if file else _Visible(sys.stdout.safe, wraps=False))
+    return sys.stdout
 
 
 def end_if_unread() -> None:

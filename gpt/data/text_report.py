@@ -233,7 +233,7 @@ class Report:
         lines.append(f"Alphabet of {len(facts.counts):,}, the most frequent first:")
         common = sorted(facts.counts.items(), key=lambda item: (-item[1], item[0]))
         cells = [f"{_shown(c):>8} {n / total:>8.3%}" for c, n in common[:COMMON]]
-        lines += ["".join(cells[i : i + 5]) for i in range(0, len(cells), 5)]
+        lines += ["".join(cells[i : i + 4]) for i in range(0, len(cells), 4)]
         if len(common) > COMMON:
             lines.append(f"  and {len(common) - COMMON:,} more")
         if self.rare:

@@ -224,7 +224,7 @@ def colored(first: str, seen: Sequence[Seen]) -> str:
         else:
             parts.append(f"{_ANSI[one.level]}{character}{_PLAIN}")
     legend = "  ".join(f"{code}{words}{_PLAIN if code else ''}" for code, words in zip(_ANSI, LEVEL_WORDS, strict=True))
-    return f"{''.join(parts).rstrip(chr(10))}\n\nThe probability that the model gave: {legend}"
+    return f"{''.join(parts).rstrip(chr(10))}\n\nThe probability that the model gave:\n{legend}"
 
 
 def context(text: Sequence[str], i: int) -> str:

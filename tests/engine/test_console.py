@@ -1,7 +1,9 @@
 """Standard streams of any encoding, closed or full, never crash a command; control characters are never printed."""
 
+import contextlib
 import io
 import os
+import struct
 import subprocess
 import sys
 
@@ -146,3 +148,40 @@ def test_every_command_prints_its_help_in_every_encoding(module, encoding):
     result = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, cwd=ROOT, env=env, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout.decode(encoding)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudoterminals")
+def test_a_terminal_gets_long_sentences_wrapped_between_words_and_nothing_else():
+    import fcntl
+    import termios
+
+    code = (
+        "from tinygrad_edu import console; import sys\n"
+        "words = 'This sentence is far too long for a terminal that has only forty-four columns.'\n"
+        "def said():\n"
+        "    print(words); print('    ' + words); print(words, file=console.data())\n"
+        "    print('x' * 50, file=sys.stderr)\n"
+        "    return 0\n"
+        "console.run('p', said)"
+    )
+    words = "This sentence is far too long for a terminal that has only forty-four columns."
+    keyboard, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 44, 0, 0))
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    out = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while some := os.read(keyboard, 4096):
+            out += some
+    os.close(keyboard)
+    assert child.wait(60) == 0
+    assert out.decode().replace("\r\n", "\n").split("\n") == [
+        "This sentence is far too long for a terminal",
+        "  that has only forty-four columns.",
+        f"    {words}",
+        words,
+        "x" * 50,
+        "",
+    ]
+    piped = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert piped.stdout.decode().splitlines()[0] == words

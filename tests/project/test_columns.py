@@ -6,6 +6,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ import lessons.cli
 import lessons.command
 import run
 import viz.cli
+from viz.stepping.buglab import CASES
 
 LINES = {"gpt": gpt.cli, "image": image.cli, "viz": viz.cli, "lesson": lessons.cli}
 HELP = [(name, *words) for name, line in LINES.items() for words in [(), *((command,) for command in line.COMMANDS)]]
@@ -55,6 +57,44 @@ def test_the_other_lists_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in (told(viz.cli.main, ["bug"]), told(run.main, ["--help"]), told(lessons.command.main)):
         assert len(text.splitlines()) > 3
         assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_classic_bugs_fit(name: str) -> None:
+    assert [line for line in told(viz.cli.main, ["bug", name]).splitlines() if len(line) > 80] == []
+
+
+@pytest.fixture(scope="module")
+def run_of_two_blocks(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Train for a few steps; the parameters have the long names of any GPT."""
+    folder = tmp_path_factory.mktemp("columns")
+    (folder / "text.txt").write_text("to be, or not to be: that is the question.\n" * 40)
+    size = (
+        "--preset micro --n-layer 2 --steps 12 --eval-interval 1 --eval-sequences 4 --keep 3 --no-draw --warmup-steps 2"
+    )
+    words = ["train", "--data", str(folder / "text.txt"), *size.split(), "--out", str(folder / "run")]
+    assert gpt.cli.main(words) == 0
+    return str(folder / "run")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["flow", "flow --over-time", "histogram", "compilation", "next --top-k 5 --top-p 0.9 --min-p 0.01", "attention"],
+)
+def test_charts_in_words_fit(run_of_two_blocks: str, words: str, tmp_path: Path) -> None:
+    command, *more = words.split()
+    out = ["--out", str(tmp_path / "chart.txt")]
+    lines = told(gpt.cli.main, [command, run_of_two_blocks, *more, *out]).splitlines()
+    assert len(lines) > 8
+    assert [line for line in lines if len(line) > 80 and not line.startswith("Wrote")] == []
+
+
+def test_the_report_on_a_text_fits(run_of_two_blocks: str) -> None:
+    text = str(Path(run_of_two_blocks).parent / "text.txt")
+    lines = told(gpt.cli.main, ["text", text]).splitlines()
+    tables = [line for line in lines if line.startswith(" ")]
+    assert len(tables) > 3
+    assert [line for line in tables if len(line) > 80] == []  # a terminal wraps the sentences
 
 
 def test_both_launchers_name_every_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,21 @@ class Chart(ABC):
         return forms(str(self), self.svg, include, exclude)
 
 
+#: Columns of a chart as text: those of a terminal.
+TEXT_WIDTH = 80
+
+
+def fitted(name: str, width: int) -> str:
+    """Shorten a name for a column of a table: what comes first is left out.
+
+    >>> fitted("transformer.h.0.attn", 12), fitted("h.0.attn", 12), fitted("a" * 12, 5)
+    ('…h.0.attn', 'h.0.attn', '…aaaa')
+    """
+    while len(name) > width and "." in name:
+        name = f"…{name.partition('.')[2]}"
+    return name if len(name) <= width else f"…{name[1 - width :]}"
+
+
 def listed(thing: Any) -> Any:
     """Convert arrays, of numpy or anything else with ``tolist``, to lists, also inside lists, tuples and mappings.
 

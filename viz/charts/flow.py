@@ -23,7 +23,7 @@ from .. import style
 from ..graph import age, diagnose, regions
 from ..graph.build import Graph, roots_in
 from ..rendering.svg import LETTER, document, moved, stroke, text, wrapped
-from .chart import Chart
+from .chart import TEXT_WIDTH, Chart, fitted
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,14 +43,14 @@ class Flow(Chart):
     def __str__(self) -> str:
         """A table for the terminal."""
         lines = [*self.parameters, *self.modules]
-        width = max([len(line.name) for line in lines], default=0) + 2
+        width = min(max([len(line.name) for line in lines], default=0) + 2, TEXT_WIDTH - 55)
         rows = [f"{'':<{width}}{'values':>9}{'mean |grad|':>13}{'max |grad|':>13}{'zero':>7}  update/data"]
         for title, part in (("parameters", self.parameters), ("results of modules", self.modules)):
             rows += [title] if part else []
             for line in part:
                 update = "" if line.update is None else style.number(line.update, 2)
                 rows.append(
-                    f"{line.name:<{width}}{line.count:>9,}{style.number(line.mean, 3):>13}"
+                    f"{fitted(line.name, width - 2):<{width}}{line.count:>9,}{style.number(line.mean, 3):>13}"
                     f"{style.number(line.largest, 3):>13}{line.zeros:>7.0%}  {update}".rstrip()
                 )
         return "\n".join([*rows, "", *(self.findings or ["Nothing unusual was found."])])

@@ -15,7 +15,7 @@ from tinygrad_edu.gradient_stats import GradientStats
 from .. import style
 from ..rendering import svg
 from ..rendering.svg import text
-from .chart import Chart
+from .chart import TEXT_WIDTH, Chart, fitted
 from .flow import Flow
 
 _COLUMNS = 8  # two panels with more columns would be too small to read
@@ -61,10 +61,11 @@ class FlowOver(Chart):
     @property
     def _shown(self) -> list[int]:
         """The positions of the steps that have a column: the first, the last, and some between them."""
+        return self._some(_COLUMNS)
+
+    def _some(self, most: int) -> list[int]:
         last = len(self.steps) - 1
-        if last < _COLUMNS:
-            return list(range(last + 1))
-        return [round(i * last / (_COLUMNS - 1)) for i in range(_COLUMNS)]
+        return list(range(last + 1)) if last < most else [round(i * last / (most - 1)) for i in range(most)]
 
     def _panels(self) -> Iterator[tuple[str, Callable[[GradientStats], float | None]]]:
         yield "mean |gradient|", lambda line: line.mean
@@ -73,12 +74,15 @@ class FlowOver(Chart):
 
     def __str__(self) -> str:
         """One table per panel, for the terminal."""
-        wide = max(len(name) for name in self.rows) + 2
+        cell = max(5, *(len(f"{step:,}") for step in self.steps)) + 2
+        wide = min(max(len(name) for name in self.rows) + 2, TEXT_WIDTH - 2 * cell, 24)
+        shown = self._some(min(_COLUMNS, (TEXT_WIDTH - wide) // cell))
         out = [self.title]
         for title, pick in self._panels():
-            out += ["", f"{f'{title}, after step':<{wide}}" + "".join(f"{self.steps[i]:>9,}" for i in self._shown)]
+            out += ["", f"{title}, after step", " " * wide + "".join(f"{self.steps[i]:>{cell},}" for i in shown)]
             for name, row in self.rows.items():
-                out.append(f"{name:<{wide}}" + "".join(f"{_words(row[i], pick):>9}" for i in self._shown))
+                words = "".join(f"{_words(row[i], pick):>{cell}}" for i in shown)
+                out.append(f"{fitted(name, wide - 1):<{wide}}{words}")
         return "\n".join([*out, "", *(self.findings or ["Nothing unusual was found."]), f"({_USUAL})"])
 
     def _title(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from .. import style
 from ..rendering import svg
 from ..rendering.svg import stroke, text
-from .chart import Chart, listed
+from .chart import TEXT_WIDTH, Chart, listed
 from .flow import by_module
 
 _BINS = 31  # an odd number, so that 0 is in the middle of a bin
@@ -70,15 +71,15 @@ class Histograms(Chart):
 
     def __str__(self) -> str:
         """The bars in blocks, from one end of the axis to the other."""
-        wide = max(map(len, self.rows)) + 2
         lines = [self.title] if self.title else []
         for k, kind in enumerate(self.kinds):
             lines += [*([""] if k else []), kind]
             for name, row in self.rows.items():
                 if bins := row[k]:
                     blocks = "".join(_BLOCKS[math.ceil(8 * c / max(1, *bins.counts))] for c in bins.counts)
-                    ends = f"{style.number(bins.low, 2):>8}▏{blocks}▕{style.number(bins.high, 2):<8}"
-                    lines.append(f"{name:<{wide}}{ends} {', '.join([_facts(bins), *_warnings(bins)])}")
+                    facts = f"{name}: {', '.join([_facts(bins), *_warnings(bins)])}"
+                    lines += textwrap.wrap(facts, TEXT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+                    lines.append(f"{style.number(bins.low, 2):>10}▏{blocks}▕{style.number(bins.high, 2)}")
         return "\n".join(lines)
 
     def _drawn(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from tinygrad_edu import Value
@@ -12,12 +14,12 @@ from tinygrad_edu import Value
 from .. import style
 from ..rendering import svg
 from ..rendering.svg import stroke, text, wrapped
-from .chart import Chart, listed
+from .chart import TEXT_WIDTH, Chart, listed
 
 _ROW, _BAR = 32.0, 190.0  # points: the height of a character's row, the width of the largest bar
 _PANEL = _BAR + 84.0  # with the number after the bar, and a gap
 _LETTERS = 24  # characters of the name of a stage, in a row
-_BLOCKS = 12  # characters: the largest bar in a terminal
+_BLOCKS, _NARROWEST = 12, 12  # characters in a terminal: the largest bar, and a stage with the smallest
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,18 @@ class NextCharacters(Chart):
     def __str__(self) -> str:
         """The bars in characters; light if they were cut."""
         wide = max(len(row.name) for row in self.rows) + 2
-        column = max(_BLOCKS + 8, *(len(name) + 2 for name in self.stages))
+        most = max(_NARROWEST, (TEXT_WIDTH - wide) // len(self.stages))
+        column = min(most, max(_BLOCKS + 8, *(len(name) + 2 for name in self.stages)))
         lines = [self.title] if self.title else []
-        lines.append(" " * wide + "".join(f"{name:<{column}}" for name in self.stages))
+        heads = [textwrap.wrap(name, column - 2) for name in self.stages]
+        for head in zip_longest(*heads, fillvalue=""):
+            lines.append(" " * wide + "".join(f"{words:<{column}}" for words in head))
+        blocks = column - 8
         for row in self.rows:
             cells = []
             for before, after in zip(row.before, row.after, strict=True):
                 full, light = (
-                    round(_BLOCKS * p / self._largest()) for p in (after, before if _cut(before, after) else 0)
+                    round(blocks * p / self._largest()) for p in (after, before if _cut(before, after) else 0)
                 )
                 cells.append(f"{_words(before, after):<6}{'█' * full}{'░' * light}")
             lines.append(f"{row.name:<{wide}}" + "".join(f"{cell:<{column}}" for cell in cells))

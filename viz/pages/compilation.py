@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,7 +13,7 @@ from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.compiler import Compiled
 
 from .. import style
-from ..charts.chart import Chart
+from ..charts.chart import TEXT_WIDTH, Chart
 from ..graph import provenance, regions
 from ..graph.build import roots_in
 from ..rendering import svg
@@ -86,15 +87,26 @@ class Compilation(Chart):
     def __str__(self) -> str:
         """One line per instruction: scalars on the left, the formula on the right, modules in between."""
         wide = max(len(row.words) for row in self.rows)
-        lines = [self.summary]
+        lines = textwrap.wrap(self.summary, TEXT_WIDTH)
         for path, rows in groupby(self.rows, key=lambda row: row.path):
             some = list(rows)
             lines.append(_module(some[0]) if path or some[0].module else "the function itself")
             for row in some:
-                mark = "■" if row.product else " "
-                lines.append(f"{row.number:>4} {mark} {row.words:<{wide}}  →  {row.formulas[0]}")
-                lines += [f"{'':>4}   {'':<{wide}}     {formula}" for formula in row.formulas[1:]]
-        return "\n".join([*lines, *self._notes()])
+                head = f"{row.number:>4} {'■' if row.product else ' '} {row.words:<{wide}}  →"
+                if max(map(len, row.formulas)) + len(head) + 2 <= TEXT_WIDTH:
+                    lines.append(f"{head}  {row.formulas[0]}")
+                    lines += [f"{'':{len(head)}}  {formula}" for formula in row.formulas[1:]]
+                else:
+                    lines.append(head)
+                    for formula in row.formulas:
+                        lines += textwrap.wrap(
+                            formula,
+                            TEXT_WIDTH,
+                            initial_indent=" " * 9,
+                            subsequent_indent=" " * 11,
+                            break_long_words=False,
+                        )
+        return "\n".join([*lines, *(line for note in self._notes() for line in textwrap.wrap(note, TEXT_WIDTH))])
 
     def _notes(self) -> list[str]:
         """The notes below the picture."""

@@ -62,7 +62,7 @@ class Case:
                 *_lines(buggy),
                 "",
                 f"first wrong: {wrong} is {style.number(buggy[wrong])}, {self.source} {style.number(truth[wrong])}",
-                self.lesson,
+                textwrap.fill(self.lesson, 80),
                 "",
                 "fixed",
                 "",
@@ -147,7 +147,7 @@ def _no_order_buggy() -> Numbers:
         for x in value.inputs:
             gradients[x] += gradients[value]
         for x in value.inputs:
-            send(x)  # once for each use, each time with everything that has arrived so far
+            send(x)  # once for each use, with all that has arrived so far
 
     send(c)
     return {"c": gradients[c], "b": gradients[b], "a": gradients[a]}
@@ -158,7 +158,7 @@ def _no_order_fixed() -> Numbers:
     b = labeled("b", a + a)
     c = labeled("c", b + b)
     gradients = {c: 1.0, b: 0.0, a: 0.0}
-    for value in reversed(topological_order(c)):  # a value's turn comes when its gradient is complete
+    for value in reversed(topological_order(c)):  # users first
         for x in value.inputs:
             gradients[x] += gradients[value]
     return {"c": gradients[c], "b": gradients[b], "a": gradients[a]}
@@ -210,17 +210,17 @@ def _no_zero_grad_truth() -> Numbers:
 
 def _wrong_axis_buggy() -> Numbers:
     scores = [[1.0, 2.0], [3.0, 1.0]]  # one row per query, one column per key
-    powers = [[Value(s).exp() for s in row] for row in scores]
-    totals = [sum(column, Value(0.0)) for column in zip(*powers, strict=True)]
-    weights = [[(p / totals[j]).data for j, p in enumerate(row)] for row in powers]
+    exps = [[Value(s).exp() for s in row] for row in scores]
+    sums = [sum(column, Value(0.0)) for column in zip(*exps, strict=True)]
+    weights = [[(p / sums[j]).data for j, p in enumerate(row)] for row in exps]
     return {f"sum of row {i}": sum(row) for i, row in enumerate(weights)}
 
 
 def _wrong_axis_fixed() -> Numbers:
     scores = [[1.0, 2.0], [3.0, 1.0]]
-    powers = [[Value(s).exp() for s in row] for row in scores]
-    totals = [sum(row, Value(0.0)) for row in powers]
-    weights = [[(p / totals[i]).data for p in row] for i, row in enumerate(powers)]
+    exps = [[Value(s).exp() for s in row] for row in scores]
+    sums = [sum(row, Value(0.0)) for row in exps]
+    weights = [[(p / sums[i]).data for p in row] for i, row in enumerate(exps)]
     return {f"sum of row {i}": sum(row) for i, row in enumerate(weights)}
 
 
@@ -234,7 +234,7 @@ def _wrong_axis_truth() -> Numbers:
 def _dead_clip_buggy() -> Numbers:
     w, x, target = Value(-1.0, "w"), 0.5, 1.0
     z = labeled("z", w * x)
-    y = labeled("y", z.maximum(0.0).minimum(1.0))  # an output must lie between 0 and 1
+    y = labeled("y", z.maximum(0.0).minimum(1.0))  # between 0 and 1
     loss = labeled("loss", (y - target) ** 2)
     loss.backward()
     return {"y.grad": y.grad, "z.grad": z.grad, "w.grad": w.grad}
@@ -243,9 +243,9 @@ def _dead_clip_buggy() -> Numbers:
 def _dead_clip_fixed() -> Numbers:
     w, x, target = Value(-1.0, "w"), 0.5, 1.0
     z = labeled("z", w * x)
-    loss = labeled("loss", (z - target) ** 2)  # clip where a number is shown, not where one is learned from
+    loss = labeled("loss", (z - target) ** 2)  # not of what is clipped
     loss.backward()
-    y = min(max(z.data, 0.0), 1.0)
+    y = min(max(z.data, 0.0), 1.0)  # for the reader
     return {"y shown": y, "z.grad": z.grad, "w.grad": w.grad}
 
 
@@ -276,7 +276,7 @@ def _top_p_fixed() -> Numbers:
     probs, p = [0.5, 0.3, 0.15, 0.05], 0.9
     kept, total = [], 0.0
     for prob in probs:
-        kept.append(prob)  # the smallest set whose probability reaches p contains the token that crosses
+        kept.append(prob)  # also the token that crosses p
         total += prob
         if total >= p:
             break
@@ -297,7 +297,7 @@ def _shadowed_buggy() -> Numbers:
     loss = (w * 3.0 + b - 1.0) ** 2
     loss.backward()
     for p in parameters:
-        p = Value(p.data - 0.01 * p.grad)  # a new Value with the old name; the parameter stays what it was
+        p = Value(p.data - 0.01 * p.grad)  # new; the parameter stays as it was
     return {"w": w.data, "b": b.data}
 
 
