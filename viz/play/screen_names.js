@@ -91,7 +91,7 @@ function build(place, play) {
   const losses = element("section", { class: "card losses", "aria-label": "loss" }, chartPlace, legend, verdict, guessing);
 
   // --- table or map ---------------------------------------------------------------------------------------------------------
-  const read = element("p", { class: "read", role: "status" });
+  const read = element("p", { class: "told", role: "status" });
   const picture = element("div", { class: "picture" });
   const drawing = canvas(picture, drawPicture);
   const surface = drawing.element;
@@ -238,7 +238,7 @@ function build(place, play) {
     verdict.hidden = steps.length === 0;
     showGuess();
     if (val === undefined) { put(verdict, ""); return; }
-    const beaten = ladder.filter(one => val < one.loss).map(one => one.name), counted = beaten.filter(name => name !== "guessing"), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
+    const beaten = ladder.filter(one => val < one.loss).map(one => one.name), counted = beaten.filter(name => name !== "guessing"), aims = ladder.filter((one, i) => ladder.slice(0, i).every(({ loss }) => one.loss < loss)), best = aims.find(({ loss }) => val >= loss);  // of few names, triples know less than pairs
     const few = frame.held < 20 ? ` Only ${plural(frame.held, "name")} ${frame.held === 1 ? "is" : "are"} held out: luck decides much of this number.` : "";
     const now = last.training.at(-1), { best: lowest } = frame, heart = val > lowest.val + 0.05 && now < val - 0.1 && now < ladder[0].loss;
     const high = !heart && steps.at(-1) >= 25 && Math.min(now, val) > ladder[0].loss + 0.3;

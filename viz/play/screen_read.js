@@ -216,7 +216,7 @@ screen("read", {
     // --- views ---------------------------------------------------------------------------------------------------------
     const PANELS = {
       flow(panel) {
-        const top = element("div", { class: "flow" }), parts = {}, trio = element("div", { class: "trio" });
+        const top = element("div", { class: "stages" }), parts = {}, trio = element("div", { class: "trio" });
         const square = count => { const rows = [16, 12, 10, 8, 6, 5, 4, 3, 2].find(n => count % n === 0 && count / n >= n) ?? 1; return count / Math.min(rows, 8 * Math.ceil(count / 256)); };
         const letter = element("div", { class: "stage" }, element("h3", {}, "character"), element("div", { class: "letter" }), element("p", {}, ""));
         top.append(letter);
@@ -268,7 +268,7 @@ screen("read", {
             for (let l = 0; l < config.n_layer; l++) for (let h = 0; h < config.n_head; h++) list.push(triangle(grid, l, h, told));
             const rows = Math.ceil(list.length / 8);
             grid.style.setProperty("--columns", Math.min(8, Math.ceil(list.length / rows)));
-            grid.style.setProperty("--most", `${rows > 1 ? 108 : 240}px`);  // so that two rows fit on a laptop
+            grid.style.setProperty("--most", `${rows > 1 ? 108 : 236}px`);  // so that two rows fit on a laptop
           }
           list.forEach(one => one.show(frame.heads[one.layer][one.head], T));
         };
@@ -435,7 +435,7 @@ screen("read", {
       const { config, layer, head, snapshots, nth } = frame;
       if (which.dataset.shape !== `${config.n_layer} ${config.n_head}`) {
         which.dataset.shape = `${config.n_layer} ${config.n_head}`;
-        const numbers = n => Array.from({ length: n }, (_, i) => [String(i), String(i)]);
+        const numbers = n => Array.from({ length: n }, (_, i) => [String(i), String(i + 1)]);
         which.replaceChildren(group("layer", "layer", numbers(config.n_layer)), group("head", "head", numbers(config.n_head)));
       }
       if (when.dataset.steps !== snapshots.map(one => one.step).join()) {
@@ -484,7 +484,7 @@ screen("read", {
         show();
         soon("labels", 200, () => { for (const label of LABELS) label(); LABELS.clear(); });
       },
-      status: () => (frame ? `${plural(frame.written, "character")} written${Number.isFinite(mean(frame.surprise)) ? `  ·  loss of your text ${number(mean(frame.surprise))}${fontSize() > 15 ? "" : " nats"}` : ""}${frame.snapshots[frame.nth].val ? `  ·  validation ${number(frame.snapshots[frame.nth].val)}` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
+      status: () => (frame ? `${fontSize() > 15 ? number(frame.written) : plural(frame.written, "character")} written${Number.isFinite(mean(frame.surprise)) ? `  ·  loss of your text ${number(mean(frame.surprise))}${fontSize() > 15 ? "" : " nats"}` : ""}${frame.snapshots[frame.nth].val ? `  ·  validation ${number(frame.snapshots[frame.nth].val)}` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
       python: (settings, now) => program(settings, now),
       link: () => (frame?.own ? "The link is in the clipboard. It does not hold your model: elsewhere it opens with the model of that page. To keep yours, download it in “Train a GPT”." : null),
       repeats: false,  // the address holds the text as it is, not how it was written

@@ -285,7 +285,7 @@ def test_the_table_is_read_with_keys_and_explained(screen: Screen) -> None:
     screen.browser.evaluate("document.querySelector('.picture canvas').focus()")
     for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight"):
         screen.browser.key(key)
-    assert screen.text(".read").startswith("after a: b ")
+    assert screen.text(".told").startswith("after a: b ")
     assert screen.data("step") == "5"  # the arrows did not train
     screen.browser.key("Enter")
     screen.until("!document.getElementById('explained').hidden")
@@ -350,6 +350,19 @@ def test_names_that_are_learned_by_heart_are_called_so(screen: Screen) -> None:
 def test_a_rate_that_is_too_high_gets_advice(screen: Screen) -> None:
     screen.open(f"{QUICK}&rate=1&run=50")
     assert "The learning rate is too high: take it back with ◀, or set it to 0.005" in screen.text(".verdict")
+
+
+@pytest.mark.parametrize(("held_out", "aim"), [(2.9, "pairs 2.5"), (3.1, "letters 3"), (2.4, "")])
+def test_the_next_aim_is_better_than_all_simpler_ones(screen: Screen, held_out: float, aim: str) -> None:
+    """Of a short list triples can be worse than pairs, and then nobody need reach them first."""
+    screen.open("&run=1")
+    screen.browser.evaluate(f"""
+        var rungs = Object.entries({{ guessing: 3.3, letters: 3, pairs: 2.5, triples: 2.8 }});
+        var measured = {{ steps: [1], losses: [{held_out}], vals: [{held_out}] }};
+        [...now.view.draw({{ ...now.frame, ladder: rungs.map(([name, loss]) => ({{ name, loss }})), history: measured,
+          best: {{ val: {held_out}, step: 1 }} }})];
+        0""")
+    assert re.findall(r"next: (\w+ [\d.]*\d)", screen.text(".verdict")) == [aim] * bool(aim)
 
 
 def test_no_name_covers_a_curve(screen: Screen) -> None:

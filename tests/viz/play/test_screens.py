@@ -44,7 +44,7 @@ def test_the_looks_of_a_screen_do_not_reach_another() -> None:
     used = {name: (play / f"screen_{name}.js").read_text(encoding="utf-8") for name in SCREENS}
     for name in SCREENS:
         text = re.sub(r"@media[^{]*{|{[^{}]*}", "\n", (play / f"screen_{name}.css").read_text(encoding="utf-8"))
-        bare = {match for match in re.findall(r"(?:^|,)\s*\.([\w-]+)", text, re.M) if match.split("-")[0] != name}
+        bare = set(re.findall(r"(?:^|,)\s*\.([\w-]+)", text, re.M))  # also the screen's name, which is a class
         for other in set(SCREENS) - {name}:
             classes = {word for found in re.findall(r'class: "([^"]*)"', used[other]) for word in found.split()}
             assert bare & classes == set(), f"screen_{name}.css reaches into {other}"
@@ -83,6 +83,19 @@ def test_a_screen_and_its_tasks_need_no_scrolling(opened: Open, part: str, look:
     assert browser.evaluate(size) == [1280, 720]
     browser.evaluate("document.getElementById('tasks-open').click()")
     assert browser.evaluate(size) == [1280, 720] or part == "names"  # which needs the whole width
+
+
+@pytest.mark.parametrize("look", ["light", "beamer"])
+def test_a_neuron_with_an_explanation_beside_it_needs_no_scrolling(opened: Open, look: str) -> None:
+    browser = opened("network", f"&theme={look}&run=5")
+    browser.evaluate("document.querySelector('[data-unit=\"1-0\"]').click()")  # of four weights
+    browser.wait_for("document.querySelectorAll('.network .weight').length === 5")
+    browser.evaluate(
+        "[...document.querySelectorAll('.network button')].find(b => b.textContent === 'Open the loss').click()"
+    )
+    browser.wait_for("!document.getElementById('explained').hidden")
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    assert browser.evaluate(size) == [1280, 720]
 
 
 def test_an_explosion_leaves_the_curve_in_sight(opened: Open) -> None:
