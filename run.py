@@ -12,7 +12,7 @@
   python3 run.py python         a Python that can import the packages
   python3 run.py add torch      an extra: torch, tensorboard, animation, ipython
   python3 run.py test           all tests; more words go to pytest: test -k nn
-  python3 run.py test --fast    leave out the slow ones: about two minutes
+  python3 run.py test --fast    leave out the slow ones: three minutes
   python3 run.py test --all     install PyTorch and what else they need; fail if
                                 anything is missing
   python3 run.py lint           run the linters and the type checker

@@ -10,7 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+import tinygrad_edu
 from tinygrad_edu import console
+from tinygrad_edu.command_line import suggestion
 
 __all__ = ["COMMANDS", "SHELLS", "completions", "main"]
 
@@ -55,6 +57,8 @@ Help on a command: tinygrad-edu gpt --help
 def main() -> int:
     """Run the command line that the first word names; returns the exit code, 2 for a word that names none."""
     word, rest = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    if word == "--version":
+        return console.run("tinygrad-edu", lambda: print(f"tinygrad_edu {tinygrad_edu.__version__}") or 0)
     if word in ("-h", "--help", "help"):
         return console.run("tinygrad-edu", lambda: print(_HELP, end="") or 0)
     if word in (_COMPLETE, "completion"):
@@ -92,7 +96,7 @@ def completions(words: Sequence[str]) -> list[str]:
 
 
 def _refuse(word: str) -> int:
-    got = repr(word) if word else "nothing"
-    names = f"{', '.join(COMMANDS)} or completion"
-    print(f"tinygrad-edu: expected {names}, got {got}; try: tinygrad-edu gpt --help", file=sys.stderr)
+    known = (*COMMANDS, "completion")
+    what = f"unknown command: {word!r}; {suggestion(word, known)}" if word else f"expected one of {', '.join(known)}"
+    print(f"tinygrad-edu: error: {what}; see tinygrad-edu --help", file=sys.stderr)
     return 2

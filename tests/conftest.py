@@ -7,10 +7,14 @@ import importlib.util
 import shutil
 from collections.abc import Iterable, Iterator
 
+import hypothesis
 import pytest
 
 from tests.viz.browser import AXE, CHROMIUM, Browser
 from viz.rendering import graphviz_program
+
+hypothesis.settings.register_profile("not timed", deadline=None)
+hypothesis.settings.load_profile("not timed")
 
 
 def installed(*modules: str) -> bool:
@@ -40,6 +44,8 @@ PROGRAMS = {"browser", "graphviz", "node", "npm", "tmux"}  # of the system; run.
 
 #: Files that take more than five seconds of CPU time and need not run after every change.
 SLOW = {
+    "engine": {"test_benchmark"},
+    "image": {"test_cli", "test_report"},
     "compiler": {"test_edges", "test_models", "test_random", "test_scalars"},
     "gpt": {
         "test_cached", "test_cli", "test_damaged_files", "test_flow_log", "test_gpt2", "test_gpt2_small",
@@ -49,7 +55,7 @@ SLOW = {
     "lessons": {"test_lessons", "test_practice", "test_site"},
     "play": {"test_read"},
     "project": {"test_pages", "test_website", "test_reprs", "test_terminal", "test_typing"},
-    "viz": {"test_animation", "test_explorer", "test_labels", "test_notebook", "test_save"},
+    "viz": {"test_animation", "test_explorer", "test_fold", "test_labels", "test_notebook", "test_save"},
 }  # fmt: skip
 
 

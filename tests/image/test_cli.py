@@ -130,7 +130,7 @@ def test_info_draw_and_flow(trained: dict[str, Path], tmp_path: Path, capsys: py
         dot = output(capsys, "draw", str(trained[name]), "-o", "-", "--boxes", "12")
         assert dot.startswith("digraph")
         assert "loss" in dot
-    assert "net.blocks.0.modulation.proj.weight" in output(capsys, "flow", str(trained["digits-class"]), "-o", "-")
+    assert "…0.modulation.proj.weight" in output(capsys, "flow", str(trained["digits-class"]), "-o", "-")
     assert "net.enter.weight" in output(capsys, "flow", str(trained["points"]), "--over-time", "-o", "-")
 
 

@@ -69,9 +69,8 @@ def run_of_two_blocks(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Train for a few steps; the parameters have the long names of any GPT."""
     folder = tmp_path_factory.mktemp("columns")
     (folder / "text.txt").write_text("to be, or not to be: that is the question.\n" * 40)
-    size = (
-        "--preset micro --n-layer 2 --steps 12 --eval-interval 1 --eval-sequences 4 --keep 3 --no-draw --warmup-steps 2"
-    )
+    size = "--preset micro --n-layer 2 --n-embd 4 --n-head 2 --block-size 6 --no-draw"
+    size += " --steps 12 --warmup-steps 2 --eval-interval 1 --eval-sequences 4 --keep 3"
     words = ["train", "--data", str(folder / "text.txt"), *size.split(), "--out", str(folder / "run")]
     assert gpt.cli.main(words) == 0
     return str(folder / "run")

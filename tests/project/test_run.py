@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 import run  # noqa: E402
+import tinygrad_edu  # noqa: E402
 
 
 @pytest.fixture
@@ -88,9 +89,15 @@ def test_the_installed_command_names_the_others(
 ) -> None:
     from lessons.command import main
 
-    monkeypatch.setattr(sys, "argv", ["tinygrad-edu", "dance"])
-    assert main() == 2
-    assert "expected gpt, image, viz, lesson, play or completion, got 'dance'" in capsys.readouterr().err
+    for word, advice in (("dance", "expected one of gpt, image, viz, lesson, play, completion"), ("vis", "mean viz?")):
+        monkeypatch.setattr(sys, "argv", ["tinygrad-edu", word])
+        assert main() == 2
+        said = capsys.readouterr().err
+        assert f"unknown command: {word!r}; " in said
+        assert advice in said
+    monkeypatch.setattr(sys, "argv", ["tinygrad-edu", "--version"])
+    assert main() == 0
+    assert capsys.readouterr().out == f"tinygrad_edu {tinygrad_edu.__version__}\n"
 
 
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:

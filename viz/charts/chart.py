@@ -72,14 +72,16 @@ TEXT_WIDTH = 80
 
 
 def fitted(name: str, width: int) -> str:
-    """Shorten a name for a column of a table: what comes first is left out.
+    """Shorten a path for a column of a table, if that is possible: what comes first is left out, but no number.
 
-    >>> fitted("transformer.h.0.attn", 12), fitted("h.0.attn", 12), fitted("a" * 12, 5)
-    ('…h.0.attn', 'h.0.attn', '…aaaa')
+    >>> fitted("transformer.h.0.attn", 12), fitted("h.0.attn", 12), fitted("net.blocks.0.modulation", 12)
+    ('…h.0.attn', 'h.0.attn', '…0.modulation')
     """
-    while len(name) > width and "." in name:
-        name = f"…{name.partition('.')[2]}"
-    return name if len(name) <= width else f"…{name[1 - width :]}"
+    parts = name.split(".")
+    while len(name) > width and len(parts) > 1 and not parts[0].isdigit():
+        parts = parts[1:]
+        name = f"…{'.'.join(parts)}"
+    return name
 
 
 def listed(thing: Any) -> Any:

@@ -43,15 +43,16 @@ class Flow(Chart):
     def __str__(self) -> str:
         """A table for the terminal."""
         lines = [*self.parameters, *self.modules]
-        width = min(max([len(line.name) for line in lines], default=0) + 2, TEXT_WIDTH - 55)
-        rows = [f"{'':<{width}}{'values':>9}{'mean |grad|':>13}{'max |grad|':>13}{'zero':>7}  update/data"]
+        names = {line.name: fitted(line.name, TEXT_WIDTH - 50) for line in lines}
+        width = max(map(len, names.values()), default=0)
+        rows = [f"{'':<{width}}{'values':>8}{'mean |grad|':>12}{'max |grad|':>11}{'zero':>6}  update/data"]
         for title, part in (("parameters", self.parameters), ("results of modules", self.modules)):
             rows += [title] if part else []
             for line in part:
                 update = "" if line.update is None else style.number(line.update, 2)
                 rows.append(
-                    f"{fitted(line.name, width - 2):<{width}}{line.count:>9,}{style.number(line.mean, 3):>13}"
-                    f"{style.number(line.largest, 3):>13}{line.zeros:>7.0%}  {update}".rstrip()
+                    f"{names[line.name]:<{width}}{line.count:>8,}{style.number(line.mean, 3):>12}"
+                    f"{style.number(line.largest, 3):>11}{line.zeros:>6.0%}  {update}".rstrip()
                 )
         return "\n".join([*rows, "", *(self.findings or ["Nothing unusual was found."])])
 

@@ -75,14 +75,15 @@ class FlowOver(Chart):
     def __str__(self) -> str:
         """One table per panel, for the terminal."""
         cell = max(5, *(len(f"{step:,}") for step in self.steps)) + 2
-        wide = min(max(len(name) for name in self.rows) + 2, TEXT_WIDTH - 2 * cell, 24)
-        shown = self._some(min(_COLUMNS, (TEXT_WIDTH - wide) // cell))
+        names = {name: fitted(name, 24) for name in self.rows}
+        wide = max(map(len, names.values()))
+        shown = self._some(max(2, min(_COLUMNS, (TEXT_WIDTH - wide) // cell)))
         out = [self.title]
         for title, pick in self._panels():
             out += ["", f"{title}, after step", " " * wide + "".join(f"{self.steps[i]:>{cell},}" for i in shown)]
             for name, row in self.rows.items():
                 words = "".join(f"{_words(row[i], pick):>{cell}}" for i in shown)
-                out.append(f"{fitted(name, wide - 1):<{wide}}{words}")
+                out.append(f"{names[name]:<{wide}}{words}")
         return "\n".join([*out, "", *(self.findings or ["Nothing unusual was found."]), f"({_USUAL})"])
 
     def _title(self) -> str:
