@@ -25,6 +25,20 @@ from viz.style import number
 needs_chromium = pytest.mark.browser
 
 LECTURE = ("L = (a*b + c) * f", {"a": 2, "b": -3, "c": 10, "f": -2})
+
+
+@needs_chromium
+def test_heads_of_data_and_of_gradients_are_at_opposite_ends(opened):
+    heads = """[...document.querySelectorAll(".edge path")].map(path => {
+        const look = getComputedStyle(path); return [look.markerStart, look.markerEnd]; })"""
+    log = log_of(*LECTURE)
+    assert set(map(tuple, opened(log).evaluate(heads))) == {("none", 'url("#tip")')}
+    assert set(map(tuple, opened(log, "#step=99").evaluate(heads))) == {
+        ('url("#tip")', "none"),
+        ('url("#back")', "none"),
+    }
+
+
 EXPRESSIONS = [
     LECTURE,
     ("b = a + a; c = b + b", {"a": 1}),

@@ -84,10 +84,12 @@ function visit(hash) {
 // --- faces ---------------------------------------------------------------------------------------------------------------
 const SYMBOLS = { "*": "×", "-": "−", "/": "÷", neg: "−a" };
 const symbol = op => SYMBOLS[op.symbol] ?? op.symbol;
-function operation(node) {
+function operation(...nodes) {
+  const [node] = nodes;
   if (isLeaf(node)) return "";
-  const op = OPS[CODE[node] - FIRST_OP], constants = inputsOf(node).filter(isConstant);
-  return symbol(op) + (constants.length === 1 ? ` ${short(DATA[constants[0]])}` : "");
+  const op = OPS[CODE[node] - FIRST_OP], constants = nodes.map(x => inputsOf(x).filter(isConstant).map(k => DATA[k]));
+  const same = constants.every(of => of.length === 1 && of[0] === constants[0][0]);
+  return symbol(op) + (same ? ` ${short(constants[0][0])}` : "");
 }
 function localPath(name, frame) {
   const around = CALL.get(CALL_OF[frame])?.path;
@@ -100,7 +102,7 @@ function callName(r, frame) {
 }
 function callNotes(r) {
   const call = CALL.get(r), notes = [], own = call.path ? TABLES.filter(t => t.name.startsWith(`${call.path}.`)) : TABLES;
-  notes.push(call.given ? `${count(call.given)} → ${count(call.made)} numbers` : `→ ${count(call.made)} numbers`);
+  notes.push(`${call.given ? `${count(call.given)} ` : ""}→ ${count(call.made)} number${call.made === 1 ? "" : "s"}`);
   if (own.length === 1) notes.push(`${own[0].name.split(".").at(-1)} ${own[0].shape.join("×")}`);
   else if (own.length) notes.push(`${count(own.reduce((sum, t) => sum + t.size, 0))} parameters`);
   return notes;
@@ -131,10 +133,10 @@ function face(box, focus) {
   if (box.kind === "leaves" || box.kind === "several") {
     const names = new Set(box.members.map(m => givenName(~m).replace(/\d+/g, "*")));
     const leaf = isLeaf(~first);
-    return { cls: leaf ? "leaf" : "", tab: leaf ? "" : operation(~first), title: `${names.size === 1 ? shortened(visible([...names][0])) || "values" : "values"} ${times(many)}`, notes: [] };
+    return { cls: leaf ? "leaf" : "", tab: leaf ? "" : operation(...box.members.map(m => ~m)), title: `${names.size === 1 ? shortened(visible([...names][0])) || "values" : "values"} ${times(many)}`, notes: [] };
   }
   const node = ~first;
-  if (many > 1) return { cls: "", tab: operation(node), title: times(many), notes: [] };
+  if (many > 1) return { cls: "", tab: operation(...box.members.map(m => ~m)), title: times(many), notes: [] };
   if (TABLE_OF[node] >= 0 && !LABELS.has(node)) {  // the end of a parameter's path, and below it where that is
     const name = visible(givenName(node)), end = name.lastIndexOf(".") + 1;
     return { cls: `leaf${outside}`, tab: "", title: shortened(name.slice(end)), notes: end ? [shortened(name.slice(0, end - 1))] : [] };
@@ -234,7 +236,7 @@ function drawPicture(view) {
   $("picture").replaceChildren(stage);
   for (const box of view.boxes) { box.width = box.element.offsetWidth; box.height = box.element.offsetHeight; }
   for (const frame of frames.values()) frame.title = [frame.name.offsetWidth, frame.name.offsetHeight];
-  const top = isValue ? -1 : view.focus, room = $("picture").clientWidth - 32, tall = Math.max(300, innerHeight * 0.62);
+  const top = isValue ? -1 : view.focus, room = $("picture").clientWidth - 32, tall = Math.max(300, innerHeight - 150);
   const scale = ({ width, height }) => Math.min(room / width, tall / height);
   const look = getComputedStyle(document.documentElement), [least, most] = ["--least", "--most"].map(v => Number(look.getPropertyValue(v)));
   if (view.edges.length <= LABELED) for (const edge of view.edges) edge.text = edge.count === 1 && hasFlow(edge.only) ? signed(sent(edge.only)) : edge.sources > 1 ? times(edge.sources) : "";
@@ -264,7 +266,7 @@ function drawPicture(view) {
     box.element.onpointerleave = () => light(svg, -1);
   });
   overview();
-  return fits;
+  return { fits, tooWide: room / best.width < least };
 }
 const light = (svg, k) => { for (const line of svg.querySelectorAll("[data-ends]")) line.classList.toggle("lit", line.dataset.ends.split(" ").includes(String(k))); };
 let SHOWN = null;  // the picture on the page: {stage, drawing, width, height, zoom, view}
@@ -328,7 +330,9 @@ function listenToPicture() {
 function drawLines(svg, { lines, across }, view) {
   const norm = line => Math.sqrt(line.edges.reduce((sum, e) => sum + e.square, 0));
   const largest = Math.max(...lines.map(norm).filter(isFinite), 0);
-  const words = [], top = [];
+  const top = [];
+  // A head that points at (x, y); `way` is 1 along the flow of the data, −1 against it.
+  const head = (x, y, way, size, look) => shape("path", { class: look, d: across ? `M${x},${y}l${-way * size},${-size / 2}v${size}z` : `M${x},${y}l${-size / 2},${-way * size}h${size}z` });
   for (const line of lines) {
     const flow = norm(line), positive = line.edges.some(e => e.positive), negative = line.edges.some(e => e.negative);
     const look = positive && negative ? "mixed" : positive ? "positive" : negative ? "negative" : flow === 0 ? "zero" : "mixed";
@@ -337,20 +341,39 @@ function drawLines(svg, { lines, across }, view) {
     if (line.edges.some(e => e.onPath)) top.push(shape("path", { d, class: "halo", "stroke-width": width + 8 }));
     const ends = [...new Set(line.edges.flatMap(e => [e.a, e.b]))].join(" ");
     top.push(shape("path", { d, class: `line ${look}`, "stroke-width": round(width), "data-ends": ends }));
-    if (!line.last) continue;
-    const [x, y] = line.points.at(-1), s = 7 + width / 2;
-    top.push(shape("path", { class: `tip ${look}`, d: across ? `M${x},${y}l${-s},${-s / 2}v${s}z` : `M${x},${y}l${-s / 2},${-s}h${s}z` }));
-    if (look === "negative") top.push(shape("path", { class: "bar", "stroke-width": 3, d: across ? `M${x - s - 2},${y - s / 1.5}v${s * 1.33}` : `M${x - s / 1.5},${y - s - 2}h${s * 1.33}` }));
-    if (line.edges.length !== 1 || !line.edges[0].text) continue;
-    const edge = line.edges[0], [px, py] = line.points.at(-2), single = edge.count === 1;
-    // Where lines are apart: near the source when many meet at the target, near the target when many leave the source.
-    const meet = lines.filter(l => l.last && l.edges[0].b === edge.b).length, leave = lines.filter(l => l.edges[0].a === edge.a).length;
-    const t = meet > leave ? 0.36 : meet < leave ? 0.68 : 0.5, bend = t * t * (3 - 2 * t), straight = 1.5 * t - 1.5 * t * t + t * t * t;
-    const a = round(across ? Math.max((x + px) / 2 - 6, x - 60) : px + (x - px) * bend), b = round(py + (y - py) * (across ? bend : straight)) - (across ? 0 : 4);
-    words.push(shape("text", { x: a, y: b - 4, class: single ? sign(sent(edge.only)) : "" }, edge.text));
-    if (single && "node" in view) words.push(shape("text", { x: a, y: b + 14 }, `∂ ${short(local(edge.only))}`));
+    const [x, y] = line.points[0], s = 7 + width / 2;
+    if (line.last) top.push(head(...line.points.at(-1), 1, 7, "tip data"));
+    if (!line.first) continue;
+    top.push(head(x, y, -1, s, `tip ${look}`));  // the gradient flows back
+    if (look === "negative") top.push(shape("path", { class: "bar", "stroke-width": 3, d: across ? `M${x + s + 2},${y - s / 1.5}v${s * 1.33}` : `M${x - s / 1.5},${y + s + 2}h${s * 1.33}` }));
   }
-  svg.replaceChildren(...top, ...words);
+  svg.replaceChildren(...top, ...wordsOnLines(lines, across, view));
+}
+// The words on each line, on its last piece, where they cover least of boxes, other words and other lines.
+function wordsOnLines(lines, across, view) {
+  const taken = view.boxes.map(box => [box.x, box.y, box.x + box.width, box.y + box.height]), made = [];
+  const overlap = (p, q) => Math.max(0, Math.min(p[2], q[2]) - Math.max(p[0], q[0])) * Math.max(0, Math.min(p[3], q[3]) - Math.max(p[1], q[1]));
+  const on = (line, t) => {
+    const [[x1, y1], [x2, y2]] = line.points.slice(-2), bend = t * t * (3 - 2 * t), straight = 1.5 * t - 1.5 * t * t + t * t * t;
+    return across ? [x1 + (x2 - x1) * straight, y1 + (y2 - y1) * bend] : [x1 + (x2 - x1) * bend, y1 + (y2 - y1) * straight];
+  };
+  const steps = Array.from({ length: 33 }, (_, k) => 0.1 + k / 40), ways = lines.map(line => steps.map(t => on(line, t)));
+  lines.forEach((line, k) => {
+    const edge = line.edges[0];
+    if (!line.last || line.edges.length !== 1 || !edge.text) return;
+    const single = edge.count === 1, rows = [edge.text, ...(single && "node" in view ? [`∂ ${short(local(edge.only))}`] : [])];
+    const wide = 9.2 * Math.max(...rows.map(row => row.length)) + 6, high = 18 * rows.length;
+    let best = { cost: Infinity };
+    steps.forEach((t, i) => {
+      const [x, y] = ways[k][i], area = [x - wide / 2, y - high / 2, x + wide / 2, y + high / 2];
+      const hidden = ways.reduce((n, way, m) => n + (m === k ? 0 : way.filter(([px, py]) => area[0] < px && px < area[2] && area[1] < py && py < area[3]).length), 0);
+      const cost = Math.abs(t - 0.5) + 4 * hidden + taken.reduce((sum, other) => sum + overlap(area, other), 0);
+      if (cost < best.cost) best = { cost, x, area };
+    });
+    taken.push(best.area);
+    rows.forEach((row, i) => made.push(shape("text", { x: round(best.x), y: round(best.area[1] + 14 + 18 * i), class: single && !i ? sign(sent(edge.only)) : "" }, row)));
+  });
+  return made;
 }
 
 // --- words -----------------------------------------------------------------------------------------------------------------
@@ -455,13 +478,16 @@ function show(hash) {
   state.path = path;
   const table = isTable(member) ? tableOf(member) : null, way = path >= 0 ? strongestPath(path) : null;
   const room = Math.min(24, Math.floor(innerWidth * innerHeight / 75000));
-  for (let most = Infinity; ;) {
+  for (let most = Infinity, folded = 0; ;) {
     if (table || isLadder(member)) { state.view = { boxes: [], edges: [] }; SHOWN = null; overview(); if (table) drawTable(table); else drawTerms(member); break; }
-    const view = state.view = member >= 0 ? regionView(member, room, most) : valueView(~member);
+    const view = state.view = member >= 0 ? regionView(member, room, most, folded) : valueView(~member);
     for (const thing of [...view.boxes, ...view.edges]) { thing.onPath = false; thing.via = undefined; }
     if (way) markPath(view, way);
-    if (drawPicture(view) || !view.open?.size) break;
-    most = view.open.size - 1;  // open less in place, so that the rest can be read
+    const { fits, tooWide } = drawPicture(view);
+    if (fits || !view.open) break;
+    if (view.open.size) most = view.open.size - 1;  // open less in place, so that the rest can be read
+    else if (tooWide && !folded) [most, folded] = [Infinity, 1];  // or fold what is alike
+    else break;
   }
   const view = state.view;
   const region = member >= 0 && !table ? member : parentOf(member);

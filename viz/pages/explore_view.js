@@ -1,11 +1,12 @@
 // What one view shows: the boxes in an open region, what feeds them, and what they feed. Alike things share a box, ×N.
 const ALIKE = 5;  // this many alike become one box; up to four are easier to read side by side, on a phone two
-const MOST = 60;  // boxes in one view
+const MOST = 40;  // boxes in one view
 
 // The boxes of an open region; calls that are alone in it are opened in place, up to a limit, while there is room.
-function regionView(focus, room, most) {
+// `folded`: whether two alike things already share a box.
+function regionView(focus, room, most, folded) {
   const open = new Set(), closed = new Set();
-  let view = divided(focus, open);
+  let view = divided(focus, open, folded);
   for (;;) {
     const next = view.boxes.find(b => b.kind === "call" && b.members.length === 1 && b.alone && !closed.has(b.members[0])
       && CHILDREN[b.members[0]].length > 0);
@@ -13,19 +14,19 @@ function regionView(focus, room, most) {
     const region = next.members[0], least = new Set(CHILDREN[region].map(r => CALL.get(r)?.name ?? kindOf(r))).size;
     if (view.boxes.length - 1 + least > room) { closed.add(region); continue; }
     open.add(region);
-    const larger = divided(focus, open);
+    const larger = divided(focus, open, folded);
     const useful = larger.boxes.filter(b => b.frame === region && (b.kind === "call" || b.kind === "idiom" || b.kind === "value")).length > 1;
     if (larger.boxes.length > room || !useful) { open.delete(region); closed.add(region); }
     else view = larger;
   }
 }
 const VIEWS = new Map();  // the last ones, by what is open
-function divided(focus, open) {
-  const key = `${focus} ${[...open]} ${innerWidth < 700}`;
+function divided(focus, open, folded) {
+  const key = `${focus} ${[...open]} ${innerWidth < 700} ${folded}`;
   let view = VIEWS.get(key);
   if (view) return view;
   if (VIEWS.size > 7) VIEWS.clear();
-  for (const [least, coarse] of [[innerWidth < 700 ? 3 : ALIKE, 0], [2, 0], [2, 1], [2, 2]]) {
+  for (const [least, coarse] of [[innerWidth < 700 ? 3 : ALIKE, 0], [2, 0], [2, 1], [2, 2]].slice(folded)) {
     view = partition(focus, open, least, coarse);
     if (view.boxes.length <= (coarse < 2 ? MOST : Infinity)) break;
   }

@@ -121,7 +121,7 @@ function align(cells, wishes, space) {
 // Boxes and open frames, from the innermost frame outwards. `boxes`: {frame, width, height, first}; `edges`: {a, b, …};
 // `frames`: of each open region {parent, title: [width, height]}; `top`: the frame that is the page itself;
 // `across`: from left to right, otherwise down; `gap`: the smallest gap between layers.
-// Gives boxes and frames {x, y, width, height} and a list of lines {edges, points, last}; returns the size.
+// Gives boxes and frames {x, y, width, height} and a list of lines {edges, points, first, last}, which begin and end at a box; returns the size.
 function arrange(boxes, edges, frames, top, across, gap) {
   const inside = new Map([...frames.keys(), top].map(f => [f, { items: [], edges: new Map(), entry: null, exit: null }]));
   const rank = new Map();
@@ -137,19 +137,19 @@ function arrange(boxes, edges, frames, top, across, gap) {
     if (!here[kind]) here.items.push(here[kind] = { thing: {}, [kind]: true, main: 0, cross: 2, rank: kind === "entry" ? -2e9 : Infinity });
     return here[kind];
   };
-  const join = (f, a, b, edge, last) => {
+  const join = (f, a, b, edge, first, last) => {
     const here = inside.get(f), key = `${here.items.indexOf(a)} ${here.items.indexOf(b)} ${edge.apart ?? ""}`;
-    if (!here.edges.has(key)) here.edges.set(key, { a: here.items.indexOf(a), b: here.items.indexOf(b), edges: [], last });
+    if (!here.edges.has(key)) here.edges.set(key, { a: here.items.indexOf(a), b: here.items.indexOf(b), edges: [], first, last });
     here.edges.get(key).edges.push(edge);
   };
   for (const edge of edges) {
     const a = boxes[edge.a], b = boxes[edge.b], ups = upwards(a.frame), downs = upwards(b.frame);
     const shared = ups.find(f => downs.includes(f));
     let from = a, to = b;
-    for (const f of ups) { if (f === shared) break; join(f, itemOf(f, from), door(f, "exit"), edge, false); from = frames.get(f); }
+    for (const f of ups) { if (f === shared) break; join(f, itemOf(f, from), door(f, "exit"), edge, from === a, false); from = frames.get(f); }
     const below = downs.slice(0, downs.indexOf(shared));
-    for (const f of below) { join(f, door(f, "entry"), itemOf(f, to), edge, to === b); to = frames.get(f); }
-    join(shared, itemOf(shared, from), itemOf(shared, to), edge, to === b);
+    for (const f of below) { join(f, door(f, "entry"), itemOf(f, to), edge, false, to === b); to = frames.get(f); }
+    join(shared, itemOf(shared, from), itemOf(shared, to), edge, from === a, to === b);
   }
   const lines = [], PAD = 16;
   function measure(f) {
@@ -187,7 +187,7 @@ function arrange(boxes, edges, frames, top, across, gap) {
         if (here.items[line.a].entry) points.unshift(points[0].with(k, start));
         if (here.items[line.b].exit) points.push(points.at(-1).with(k, end));
       }
-      lines.push({ edges: line.edges, points, last: line.last });
+      lines.push({ edges: line.edges, points, first: line.first, last: line.last });
     }
   }
   const [width, height] = measure(top);

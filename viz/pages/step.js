@@ -85,7 +85,7 @@ function draw() {
   $("where").textContent = `step ${position} of ${log.steps.length} · ${phase}`;
   $("score").textContent = quizzing || asked ? `${right} of ${asked} right` : "";
   $("sentence").textContent = asking ? "" : step ? log.sentence(step) : `${log.name(ROOT)} = ${log.formula(ROOT)}`;
-  $("why").textContent = asking ? "" : !step ? "first forward: every value from its inputs; then backward, from the result to the leaves"
+  $("why").textContent = asking ? "" : !step ? "first forward: every value from its inputs, along the grey arrows; then backward, from the result to the leaves: colored arrows point to where the gradient flows"
     : step.kind === "chain" ? log.why(step) : step.kind === "seed" ? "every number changes as fast as itself; from here, gradients flow back" : "";
   $("terms").textContent = asking || !step ? "" : log.accumulation(step);
   $("spoken").textContent = asking ? "" : `step ${position} of ${log.steps.length}${step ? `: ${log.spoken(step)}` : ""}`;

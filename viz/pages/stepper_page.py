@@ -85,7 +85,7 @@ def picture(log: StepLog, placed: Positions) -> str:
     width, height = math.ceil(placed.width), math.ceil(placed.height)
     lines = [
         svg_start(log, width, height),
-        f"<defs>{marker('tip', 'auto', 11)}{marker('back', 'auto-start-reverse', 24)}</defs>",
+        f"<defs>{marker('tip', 13)}{marker('back', 24)}</defs>",
         '<g class="edges">',
     ]
     for (_, target, operand), path in zip(edges(log), placed.paths, strict=True):
@@ -111,11 +111,11 @@ def svg_start(log: StepLog, width: int, height: int) -> str:
 Cells = list[tuple[str, str]]
 
 
-def marker(name: str, orient: str, size: int) -> str:
-    """An arrowhead."""
+def marker(name: str, size: int) -> str:
+    """An arrowhead, for the end of a line or for its start, where it points back."""
     return (
         f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="{size}" markerHeight="{size}" '
-        f'markerUnits="userSpaceOnUse" orient="{orient}"><path class="tip" d="M1,1L9,5L1,9"/></marker>'
+        f'markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path class="tip" d="M1,1L9,5L1,9"/></marker>'
     )
 
 

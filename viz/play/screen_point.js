@@ -61,11 +61,10 @@ function graphPicture(place, { explain, choose }) {
     const { width, height, lines } = arrange(boxes, edges, new Map(), "top", across, across ? 40 : 46);
     if (full && across && place.clientWidth / width < 0.78) return build(frame, false);
     const svg = drawn("svg", { viewBox: `-6 -6 ${width + 12} ${height + 12}`, class: "boxes", role: "group", "aria-label": `computation graph of ${frame.result}` });
-    const tip = drawn("marker", { id: "graph-tip", viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 11, markerHeight: 11, orient: "auto", markerUnits: "userSpaceOnUse" }, drawn("path", { class: "tip", d: "M1,1L9,5L1,9" }));
-    const back = drawn("marker", { id: "back", viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 22, markerHeight: 22, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, drawn("path", { class: "tip", d: "M1,1L9,5L1,9" }));
-    svg.append(drawn("defs", {}, tip, back));
+    const marker = (id, size) => drawn("marker", { id, viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: size, markerHeight: size, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, drawn("path", { class: "tip", d: "M1,1L9,5L1,9" }));
+    svg.append(drawn("defs", {}, marker("tip", 13), marker("back", 22)));
     const lineOf = edges.map(edge => {
-      const path = drawn("path", { d: curve(lines.find(line => line.edges.includes(edge)).points, across), "marker-end": "url(#graph-tip)" }), text = drawn("text", { class: "flow" });
+      const path = drawn("path", { d: curve(lines.find(line => line.edges.includes(edge)).points, across), "marker-end": "url(#tip)" }), text = drawn("text", { class: "flow" });
       const made = drawn("g", { class: "edge" }, path, text);
       svg.append(made);
       return { made, path, text };

@@ -114,7 +114,7 @@ class Animation:
             [
                 svg_start(log, width, height),
                 f"<style>{page_colors()}{asset('step.css')}{asset('boxes.css')}{_STYLE}{windows.css()}</style>",
-                f"<defs>{marker('tip', 'auto', 11)}{marker('back', 'auto-start-reverse', 24)}</defs>",
+                f"<defs>{marker('tip', 13)}{marker('back', 24)}</defs>",
                 f'<rect width="{width}" height="{height}" fill="var(--paper)"/>',
                 f'<g transform="translate({shift:g},0)">',
                 *inside,
@@ -265,8 +265,9 @@ def _dot_frames(log: StepLog) -> Iterator[str]:
             sent = done.get((target, operand))
             active = isinstance(step, Chain) and (step.node, step.operand) == (target, operand)
             color = style.FAINT if not sent else style.POSITIVE if sent > 0 else style.NEGATIVE
-            dashed = " style=dashed" if sent == 0 else ""
-            lines.append(f'n{source} -> n{target} [color="{color}" penwidth={6 if active else 2}{dashed}]')
+            how = " style=dashed" if sent == 0 else ""
+            how += "" if sent is None else " dir=back"  # the gradient flows back
+            lines.append(f'n{source} -> n{target} [color="{color}" penwidth={6 if active else 2}{how}]')
         yield "\n".join([*lines, "}"])
 
 
