@@ -560,7 +560,9 @@ def banner(picture: Picture) -> str:
     single = picture.total - picture.folded
     boxes = sum(len(box.nodes) > 1 for box in picture.boxes)
     into = f"{boxes} box{'es' * (boxes != 1)}"
-    words = f"{picture.total:,} Values: {picture.folded:,} folded into {into}, {single} drawn singly"
+    words = f"{picture.total:,} Values folded into {into}"
+    if single:
+        words = f"{picture.total:,} Values: {picture.folded:,} folded into {into}, {single:,} drawn one by one"
     if picture.nearest is not None:
         words += f"; shown is what is at most {picture.nearest} boxes away from the result"
     if picture.hidden:

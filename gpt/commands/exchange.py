@@ -106,7 +106,7 @@ def run_export(options: argparse.Namespace) -> int:
     more = [f"{name} {value}" for name, value in convert.model_args(config.model).items()
             if name not in convert.NANOGPT_FIELDS]  # fmt: skip
     if more:
-        print(f"nanoGPT has no word for {', '.join(more)}: see model_args; programs that read the file must act on it")
+        print(f"nanoGPT has no setting for {', '.join(more)}; a program that reads the file finds them in model_args")
     else:
         print("It is a model that nanoGPT supports: nanoGPT's model.py runs it unchanged")
         print(f"nanoGPT looks for its alphabet in data/{dataset}/meta.pkl (write that with --meta)")

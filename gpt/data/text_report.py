@@ -52,7 +52,7 @@ class Repeats:
     Attributes:
         unit: "lines" or "paragraphs", of at least :data:`LONG` characters.
         total: how many there are.
-        again: share of them that have stood in the text before.
+        again: share of them that appeared earlier in the text.
         leaked: share of those of the validation part that the training part has too.
         every: the shares are those of one line in this many, chosen by a hash of their characters.
     """
@@ -226,8 +226,8 @@ class Report:
             share = f" (of one in {repeats.every})" if repeats.every > 1 else ""
             leaked = f", {repeats.leaked:.1%} of those for validation are in the training part too"
             lines.append(
-                f"Long {repeats.unit} (from {LONG} characters on): {repeats.total:,}; {repeats.again:.1%} have stood "
-                f"in the text before{leaked if self.documents is None else ''}{share}"
+                f"Long {repeats.unit} (from {LONG} characters on): {repeats.total:,}; {repeats.again:.1%} appeared "
+                f"earlier in the text{leaked if self.documents is None else ''}{share}"
             )
         lines.append("")
         lines.append(f"Alphabet of {len(facts.counts):,}, the most frequent first:")
@@ -238,7 +238,7 @@ class Report:
             lines.append(f"  and {len(common) - COMMON:,} more")
         if self.rare:
             through = ", lines counted through all files" if self.files > 1 else ""
-            lines += ["", f"Rarest characters (fewer than {RARE} times), with where they first stand{through}:"]
+            lines += ["", f"Rarest characters (fewer than {RARE} times), with where they first appear{through}:"]
             for character, place in self.rare.items():
                 count = facts.counts[character]
                 lines.append(

@@ -134,6 +134,14 @@ def test_commands_run_as_printed(page: str, command: str, clone: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_git_ignores_what_the_commands_have_written(clone: Path) -> None:
+    def untracked(folder: Path) -> set[str]:
+        words = ["git", "-C", folder, "ls-files", "--others", "--exclude-standard"]
+        return set(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines())
+
+    assert untracked(clone) - untracked(ROOT) == set()
+
+
 LINKING = [*PAGES, "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "lessons/guide.md"]
 
 

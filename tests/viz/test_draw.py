@@ -196,9 +196,15 @@ def test_the_banner_counts_what_is_folded(gpt: Drawn) -> None:
     assert "folded" not in source(expression())
     drawing = viz.draw(gpt.loss, calls=gpt.calls, budget=24)
     assert drawing.picture is not None
-    total, folded = drawing.picture.total, drawing.picture.folded
-    assert f"{total:,} Values: {folded:,} folded into" in drawing.source
-    assert f"{total - folded} drawn singly" in drawing.source
+    assert drawing.picture.folded == drawing.picture.total == 3015
+    assert "3,015 Values folded into 18 boxes" in drawing.source
+    x = [Value(float(i)) for i in range(60)]
+    some = viz.draw(sum(x, Value(0.0)) * x[0], budget=12)
+    assert some.picture is not None
+    total, folded = some.picture.total, some.picture.folded
+    assert 0 < folded < total
+    assert f"{total} Values: {folded} folded into" in some.source
+    assert f"{total - folded} drawn one by one" in some.source
 
 
 def test_infinite_and_missing_numbers_are_drawn() -> None:

@@ -258,7 +258,7 @@ def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
         rows.append(([_path("", _SAMPLE, _FLAT, _FLAT, style.NEGATIVE, 3.5, ""), dot], "validation"))
     rows.append(([svg.mark("star", 23, 0, _STAR, style.NEGATIVE)], f"best: {_best(curve)}"))
     if curve.final is not None:
-        words = f"in the end, on more of the text: {style.number(curve.final[1])}"
+        words = f"at the end, on more of the text: {style.number(curve.final[1])}"
         rows.append(([svg.mark("diamond", 23, 0, 10, "none", line=style.NEGATIVE, thick=2)], words))
     return rows
 
