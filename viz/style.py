@@ -608,8 +608,8 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
         rows.append(("●━", NEGATIVE, "gradient NaN or infinite"))
     widths = Widths(edge.norm for edge in finite)
     if widths.low < widths.high:
-        scale = "" if widths.power == 1.0 else "; not in proportion"
-        words = f"thicker: larger, from {number(widths.low, 2)} to {number(widths.high, 2)}{scale}"
+        scale = "" if widths.power == 1.0 else ", not in proportion"
+        words = f"size: {number(widths.low, 2)} … {number(widths.high, 2)}{scale}"
         rows.append(("━", MIXED_FLOW, words))
     return rows
 

@@ -69,7 +69,7 @@ def page_from(this: Run, frames: Sequence[Frame], sentence: Sequence[int]) -> Pa
             "validation": sorted(validation.items()),
         },
         baselines={baseline.name: baseline.loss for baseline in this.baselines},
-        title=f"{this.folder.resolve().name}: the training again",
+        title=f"Training of the run {this.folder.resolve().name}",
         flow_characters=readable(this.model, len(sentence) - 1, FLOW_SCALARS),
     )
 

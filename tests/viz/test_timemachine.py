@@ -163,6 +163,18 @@ def test_play_advances_by_itself_and_a_presenter_can_blank_the_screen(opened):
     assert browser.evaluate(f"{look}.map(e => [e.visibility, e.backgroundColor])") == shown
 
 
+def test_all_of_it_fits_a_screen_of_1280_by_720(opened):
+    browser = opened("#step=125")
+    browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=720, deviceScaleFactor=1, mobile=False)
+    try:
+        browser.wait_for("innerWidth === 1280 && innerHeight === 720")
+        assert browser.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        bottoms = "[...document.querySelectorAll('main section')].map(s => s.getBoundingClientRect().bottom)"
+        assert max(browser.evaluate(bottoms)) <= browser.evaluate("$('scrubber').getBoundingClientRect().top")
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
+
+
 @pytest.mark.parametrize("width", [375, 900, 1400, 1920])
 def test_nothing_is_wider_than_the_window_and_the_controls_are_in_it(opened, width):
     browser = opened("#step=125")

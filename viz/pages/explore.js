@@ -455,7 +455,7 @@ function valuesIn(r) {
 }
 function describeRegion(r, view) {
   const call = CALL.get(r), kind = kindOf(r), parts = [];
-  if (!r) parts.push(make("p", {}, `${root()} = ${short(DATA[ROOT])} is computed from ${count(N - 1)} values. Open a box to see what is in it, down to one multiplication.`));
+  if (!r) parts.push(make("p", {}, `${root()} = ${short(DATA[ROOT])} is the last of ${count(N)} values. Open a box to see what is in it, down to one multiplication.`));
   else if (call) parts.push(make("p", {}, `${call.kind}${call.path ? ` ${visible(call.path)}` : ""}: ${callNotes(r).join(", ")}; ${count(valuesIn(r))} values inside.`));
   else {
     const many = REGION.size[r], noun = { dot: "products", product: "factors", sum: "terms", mean: "terms" }[kind] ?? "classes";

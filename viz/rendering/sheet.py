@@ -10,6 +10,7 @@ import html
 import math
 import re
 import textwrap
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -535,17 +536,18 @@ def _labels(
         w, h = sizes[edge]
         (x1, y1), (x2, y2) = line.points[-3:-1] if len(line.points) > 2 else line.points
         reach[edge] = left, up, right, down = min(x1, x2) - w, min(y1, y2) - h, max(x1, x2) + w, max(y1, y2) + h
-        near[edge] = [
+        near[edge] = sorted(
             point for other, samples, path in paths if other is not line and _meet(path, reach[edge])
             for point in samples if left <= point[0] <= right and up <= point[1] <= down
-        ]  # fmt: skip
+        )  # fmt: skip
         next_to = [area for area in taken if _meet(area, reach[edge])]
         places[edge] = []
         for t in STEPS:
             x, y = _on(x1, y1, x2, y2, t, across)
             area = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            cost = abs(t - 0.5) + 4.0 * sum(math.pow(_overlap(area, other), 1.5) for other in next_to)
-            cost += 4.0 * sum(area[0] <= a <= area[2] and area[1] <= b <= area[3] for a, b in near[edge])
+            level = near[edge][bisect_left(near[edge], (area[0],)) : bisect_right(near[edge], (area[2], math.inf))]
+            cost = abs(t - 0.5) + 4.0 * _overlaps(area, next_to)
+            cost += 4.0 * sum(area[1] <= b <= area[3] for _, b in level)
             places[edge].append((cost, area))
     found = {edge: min(possible)[1] for edge, possible in places.items()}
     neighbors = {
@@ -580,15 +582,24 @@ STEPS = [k / 40 for k in range(3, 38)]  # where words can stand on a line
 
 
 def _hidden(others: Sequence[Area], place: tuple[float, Area]) -> float:
-    return place[0] + sum(math.pow(_overlap(place[1], other), 1.5) for other in others)  # rather a little of several
+    return place[0] + _overlaps(place[1], others)
 
 
 def _meet(a: Area, b: Area) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _overlap(a: Area, b: Area) -> float:
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+def _overlaps(area: Area, others: Sequence[Area]) -> float:
+    """How much of others an area covers: rather a little of several than much of one."""
+    x1, y1, x2, y2 = area
+    total = 0.0
+    for left, top, right, bottom in others:
+        wide = (right if right < x2 else x2) - (left if left > x1 else x1)
+        if wide > 0.0:
+            high = (bottom if bottom < y2 else y2) - (top if top > y1 else y1)
+            if high > 0.0:
+                total += (wide * high) ** 1.5
+    return total
 
 
 def _halo(area: Area, words: Sequence[tuple[str, str, bool]], small: int) -> str:
