@@ -28,7 +28,7 @@ once, into .venv next to this file; later a start takes a tenth of a second.
 import os
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - exactly those who have an older one need to read this
+if sys.version_info < (3, 11):  # noqa: UP036 - exactly those who have an older one read this: no := in this file
     sys.exit("tinygrad_edu needs Python 3.11 or newer, this is %d.%d; use a newer one." % sys.version_info[:2])  # noqa: UP031
 
 import configparser
@@ -121,16 +121,20 @@ def set_up(extra: str = "base") -> None:
     if stamp.exists() and stamp.read_text() == wanted():
         return
     print("Installing what the project needs into .venv (once) ...", file=sys.stderr, flush=True)
-    if reason := install(*steps):
+    reason = install(*steps)
+    if reason:
         sys.exit(
             f"{reason}\nrun.py: pip could not install the project (its reason is above); is there a network? "
             f"If a package has no wheel for your system, do without run.py: pip install --editable ."
         )
     if install("native"):
         print("No llvmlite could be installed here, so numpy does all the work.", file=sys.stderr, flush=True)
-    if extra == "oracles" and (reason := pip(PYTORCH)):
+    reason = pip(PYTORCH) if extra == "oracles" else ""
+    if reason:
         sys.exit(f"{reason}\nrun.py: {PYTORCH} could not be installed (pip's reason is above); run.py test needs none")
-    if reason := pip("--no-deps", "--no-build-isolation", "--editable", HERE):
+    # By a path, not by a finder: a script beside a clone named tinygrad_edu must find the package in it, not the clone.
+    reason = pip("--no-deps", "--no-build-isolation", "--config-settings=editable_mode=compat", "--editable", HERE)
+    if reason:
         sys.exit(f"{reason}\nrun.py: pip could not install the project (its reason is above)")
     for step in steps:
         (VENV / f"installed-{step}").write_text(wanted())

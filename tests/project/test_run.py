@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import os
 import re
+import shutil
+import site
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -225,6 +230,27 @@ def test_nothing_is_installed_twice_unless_the_setup_changed(installed: list[str
     assert len(installed) == 9
 
 
+def test_a_script_beside_the_clone_finds_the_package_not_the_folder(tmp_path: Path) -> None:
+    """Installed as set_up installs it, in an environment of its own."""
+    clone = tmp_path / "package_here"
+    (clone / "package_here").mkdir(parents=True)
+    (clone / "package_here" / "__init__.py").write_text("answer = 42")
+    setup = "[metadata]\nname = package_here\nversion = 1\n[options]\npackages = package_here\n"
+    (clone / "setup.cfg").write_text(setup)
+    shutil.copyfile(ROOT / "pyproject.toml", clone / "pyproject.toml")
+    venv.create(tmp_path / "env", with_pip=False, system_site_packages=True)
+    python = tmp_path / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    words = re.search(r'pip\(("--no-deps".*), HERE\)', (ROOT / "run.py").read_text(encoding="utf-8"))
+    assert words
+    options = [word.strip('"') for word in words[1].split(", ")]
+    pip = [sys.executable, "-m", "pip", f"--python={python}", "install", "-qq", *options, str(clone)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, site.getsitepackages()))}
+    subprocess.run(pip, check=True, env=environment)
+    (tmp_path / "script.py").write_text("from package_here import answer; print(answer)")
+    done = subprocess.run([python, tmp_path / "script.py"], capture_output=True, text=True, check=True)
+    assert done.stdout == "42\n"
+
+
 def test_changed_requirement_files_are_installed(
     installed: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -289,3 +315,7 @@ def test_it_uses_the_standard_library_only() -> None:
         [sys.executable, "-I", "-S", "-c", code, str(ROOT)], capture_output=True, text=True, check=True
     )
     assert result.stdout.endswith("0\n")
+
+
+def test_an_old_python_can_read_the_file_far_enough_to_refuse() -> None:
+    ast.parse((ROOT / "run.py").read_text(encoding="utf-8"), feature_version=(3, 6))

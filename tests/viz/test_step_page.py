@@ -324,6 +324,13 @@ def test_hostile_labels_are_text(opened):
     assert browser.console == []
 
 
+def test_a_formula_stands_beside_the_name_where_there_is_room():
+    a, b = Value(2.0, "a"), Value(3.0, "b")
+    L = (a * b + Value(1.0, "a long name")).tanh()
+    page = viz.step_page(L).html
+    assert re.findall(r'class="how"[^>]*>([^<]*)<', page) == ["= a · b"]  # not of v2 = v1 + a long name, or of tanh
+
+
 def test_a_page_is_one_file_without_addresses(tmp_path):
     page = step_page(log_of(*LECTURE))
     path = tmp_path / "L.html"

@@ -121,7 +121,7 @@ function check(text) {
 function play(on) {
   clearInterval(timer);
   timer = on ? setInterval(() => position < log.steps.length ? go(position + 1) : play(false), 1500) : null;
-  $("play").textContent = on ? "❚❚" : "▶▶";
+  $("play").textContent = on ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", on ? "pause" : "play");
   if (on) go(position === log.steps.length ? 0 : position + 1);
 }

@@ -94,7 +94,7 @@ def picture(log: StepLog, placed: Positions) -> str:
             f'<text class="flow"></text></g>'
         )
     lines.append("</g>")
-    lines += [box(i, node, placed.centers[i]) for i, node in enumerate(log.nodes)]
+    lines += [box(log, i, placed.centers[i]) for i in range(len(log.nodes))]
     return "\n".join([*lines, "</svg>"])
 
 
@@ -119,8 +119,12 @@ def marker(name: str, size: int) -> str:
     )
 
 
-def box(i: int, node: Node, center: tuple[float, float], data: Cells | None = None, grad: Cells | None = None) -> str:
-    """Draw one box in SVG; without ``data`` and ``grad`` their places show a dash."""
+def box(log: StepLog, i: int, center: tuple[float, float], data: Cells | None = None, grad: Cells | None = None) -> str:
+    """Draw one box in SVG; without ``data`` and ``grad`` their places show a dash.
+
+    The formula stands beside the name if there is room.
+    """
+    node = log.nodes[i]
     x, y = center
     width, height = size(node)
     if node.is_constant:
@@ -131,7 +135,7 @@ def box(i: int, node: Node, center: tuple[float, float], data: Cells | None = No
     left, top = x - width / 2, y - height / 2
     title = html.escape(style.visible(node.name))
     name_left = left + 12
-    tab = ""
+    tab = how = ""
     if node.op is not None:
         tab_width = 14.0 * len(tab_text(node)) + 16.0
         tab = (
@@ -139,6 +143,10 @@ def box(i: int, node: Node, center: tuple[float, float], data: Cells | None = No
             f'<text class="op" x="{left + 2 + tab_width / 2:g}" y="{top + 24:g}">{html.escape(tab_text(node))}</text>'
         )
         name_left = left + tab_width + 10
+        formula = f"= {log.formula(i)}"
+        how_left = name_left + 12.5 * len(_title(node)) + 5
+        if how_left + 8.8 * len(formula) <= left + width - 6:
+            how = f'<text class="how" x="{how_left:g}" y="{top + 24:g}">{html.escape(style.visible(formula))}</text>'
     kind = "node leaf" if node.is_leaf else "node"
 
     def cells(name: str, texts: Cells | None, below: float) -> str:
@@ -150,7 +158,7 @@ def box(i: int, node: Node, center: tuple[float, float], data: Cells | None = No
     return (
         f'<g class="{kind}" data-node="{i}"><title>{title}</title>'
         f'<rect class="box" x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" rx="5"/>{tab}'
-        f'<text class="name" x="{name_left:g}" y="{top + 24:g}">{html.escape(_title(node))}</text>'
+        f'<text class="name" x="{name_left:g}" y="{top + 24:g}">{html.escape(_title(node))}</text>{how}'
         f'<line class="rule" x1="{left:g}" x2="{left + width:g}" y1="{top + 34:g}" y2="{top + 34:g}"/>'
         f'<text class="word" x="{left + 12:g}" y="{top + 57:g}">data</text>'
         f"{cells('data', data, 58)}"

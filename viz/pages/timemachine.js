@@ -266,7 +266,7 @@ function show() {
 function play(on) {
   clearInterval(timer);
   timer = on ? setInterval(() => position < FRAMES.length - 1 ? go(position + 1) : play(false), 700) : null;
-  $("play").textContent = on ? "❚❚" : "▶▶";
+  $("play").textContent = on ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", on ? "pause" : "play");
   if (on) go(position === FRAMES.length - 1 ? 0 : position + 1);
 }

@@ -94,11 +94,11 @@ class Animation:
         history = [log.replay(k) for k in range(len(log.steps) + 1)]
         for i, node in enumerate(log.nodes):
             if node.is_constant:
-                inside.append(box(i, node, placed.centers[i]))
+                inside.append(box(self.log, i, placed.centers[i]))
                 continue
             data = _cells([state.data[i] for state in history], windows, False)
             gradient = _cells([state.gradients[i] for state in history], windows, True)
-            inside.append(box(i, node, placed.centers[i], data, gradient))
+            inside.append(box(self.log, i, placed.centers[i], data, gradient))
             frame = _frame(placed.centers[i], size(node))
             inside += [
                 f'<rect class="mark" {frame}{windows.shown(k, k + 1)}/>'
