@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import math
 import os
@@ -34,6 +35,7 @@ from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from tests.viz.play.in_node import run
 from tests.viz.play.screens import opening
+from tinygrad_edu.nested import values_in
 from viz import cli as viz_cli
 from viz.play.page import play_page
 
@@ -180,6 +182,32 @@ def test_rare_characters_make_room_and_the_file_is_a_run(tmp_path: Path, capsys:
 
 @pytest.mark.native
 @pytest.mark.node
+def test_every_table_of_the_file_is_in_its_place(tmp_path: Path) -> None:
+    """In two layers many tables have one shape: the losses of the model that is imported tell them apart."""
+    letters = "abcdefghijklmnopqrstuvwxyz,.-"  # with the space as many characters as there is room for
+    text = f"{prose(letters)} {letters}"
+    code = f"""{MAKE}
+    steps(10);
+    return {{ val: model.val, parameters: model.a.model.parameters,
+      file: Array.from(model.ask({{ what: "file", source: {{}} }})) }};"""
+    given = {"settings": {**SETTINGS, "size": "nano", "own": text}, "assets": {"step-nano": asset("nano")}}
+    found = run(code, given, screens=("train",))
+    file, kept = tmp_path / "model.safetensors", tmp_path / "text.txt"
+    file.write_bytes(bytes(found["file"]))
+    kept.write_text(text, encoding="utf-8")
+    assert main(["import", str(file), str(tmp_path / "run"), "--data", str(kept)]) == 0
+    model, config, _, _ = checkpoint.load_model(tmp_path / "run")
+    imported = {name: [x.data for x in values_in(table)] for name, table in model.named_parameters()}
+    assert sum(len(x) == len(y) for x, y in itertools.combinations(imported.values(), 2)) > 4
+    assert {name: found["parameters"][name] for name in imported} == {
+        name: pytest.approx(numbers) for name, numbers in imported.items()
+    }
+    check = Corpus.from_text(Text("own", (text,)), 8).validation(8, TRAIN["eval_sequences"])
+    assert make_engine(model, config.train).evaluate(check) == pytest.approx(found["val"], rel=1e-4)
+
+
+@pytest.mark.native
+@pytest.mark.node
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -221,6 +249,31 @@ def test_steps_end_a_training_and_a_second_run_begins_at_any_time() -> None:
     assert found["then"] == 14
 
 
+@pytest.mark.native
+@pytest.mark.node
+def test_raced_runs_are_equal_exactly_when_their_seeds_are() -> None:
+    code = f"""{MAKE}
+    const first = [], second = [];
+    for (let n = 0; n < 4; n++) {{
+      model.keep();
+      await model.step();
+      first.push(model.loss);
+      second.push(model.b?.loss);
+    }}
+    return [first, second];"""
+    settings = {**SETTINGS, "own": prose("abcdefgh"), "rate2": SETTINGS["rate"]}
+
+    def losses(**more: Any) -> list[list[float]]:
+        given = {"settings": {**settings, **more}, "assets": {"step-micro": asset("micro")}}
+        return list(run(code, given, screens=("train",)))
+
+    same, other, alone = losses(race=True, seed2=7), losses(race=True, seed2=3), losses(seed="3")
+    assert same[1] == same[0]
+    assert other[0] == same[0]
+    assert other[1] == alone[0]
+    assert all(x != y for x, y in zip(*other, strict=True))
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +308,7 @@ def test_the_page_and_its_python_print_the_same_losses(
     browser.evaluate("document.getElementById('python').click()")
     program = browser.evaluate("document.getElementById('python-text').textContent")
     assert str(page.parent) not in program  # nothing of the machine on which the page was made
+    assert re.findall(r"seed=(\d+)", program)[:2] == (["1", "4"] if "race" in more else ["1"])
     monkeypatch.chdir(page.parent)
     with contextlib.redirect_stdout(io.StringIO()) as said:
         exec(compile(program, "shown", "exec"), {})

@@ -171,6 +171,59 @@ def test_the_page_stays_free_while_it_trains(opened: Open, part: str) -> None:
     assert max(tasks) < max(50, 2.5 * max(spun))
 
 
+#: Gives every setting of a screen a value that it does not have by itself, and reads it back from the address.
+THROUGH_THE_ADDRESS = """(name => {
+  const settings = SCREENS[name].settings, wanted = {}, found = {};
+  const words = ["2", "0.5", "1,1", "1-2", "none", "ab12+cd34-", "ab12", "a b&c=d#e+é%20\\n"];
+  const values = { slider: one => [one.max, one.min], whole: one => [one.max, one.min], tick: () => [true, false],
+    choice: one => Object.keys(one.options), words: () => [words.at(-1)], hidden: () => words.toReversed() };
+  for (const [key, one] of Object.entries(settings)) {
+    wanted[key] = values[one.kind](one).find(x => x !== one.value && one.read(written(x)) === x);
+    found[key] = [wanted[key]];
+    history.replaceState(null, "", addressOf(name, { ...read(name, new URLSearchParams()), [key]: wanted[key] }));
+    const alone = read(address().name, address().words);
+    const changed = Object.keys(settings).filter(other => alone[other] !== settings[other].value);
+    found[key].push(alone[key], address().name, changed.join());
+  }
+  history.replaceState(null, "", addressOf(name, wanted));
+  const all = read(address().name, address().words);
+  return Object.keys(settings).map(key => [key, ...found[key], all[key]]);
+})"""
+
+
+def test_every_setting_of_every_screen_goes_through_the_address(browser: Browser, tmp_path: Path) -> None:
+    names = (*SCREENS, "paint")
+    play_page(screens=names).save(tmp_path / "play.html")
+    with opening(browser, tmp_path / "play.html") as open_screen:
+        open_screen("point")
+        for name in names:
+            found = browser.evaluate(f"{THROUGH_THE_ADDRESS}('{name}')")
+            assert len(found) > 5
+            for key, wanted, alone, screen, changed, together in found:
+                assert wanted is not None, f"no other value of {name}, {key} is read"
+                assert (alone, screen, changed, together) == (wanted, name, key, wanted), f"{name}, {key}"
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_link_that_is_opened_has_all_that_was_set(opened: Open, name: str) -> None:
+    """What a person sets with the controls is what another one gets by the link."""
+    browser = opened(name)
+    browser.evaluate("""
+        var controls = [...document.querySelectorAll('#place :is([type=range], select, [type=checkbox])[id^=set-]')];
+        for (const it of controls) {
+          if (it.type === "checkbox") it.checked = !it.checked;
+          else if (it.type === "range") it.value = it.value === it.min ? it.max : it.min;
+          else it.value = [...it.options].find(one => one.value !== it.value && one.value !== "own").value;
+          it.dispatchEvent(new Event(it.type === "range" ? "input" : "change", { bubbles: true }));
+        }
+        0""")
+    browser.wait_for("document.body.dataset.busy === ''", 30)
+    kept = browser.evaluate("wanted = JSON.stringify(now.settings)")
+    browser.wait_for("JSON.stringify(read(now.name, address().words)) === wanted")
+    link = browser.evaluate("location.hash")
+    assert opened(name, link.removeprefix(f"#screen={name}")).evaluate("JSON.stringify(now.settings)") == kept
+
+
 def test_tabs_keep_what_was_set(opened: Open) -> None:
     browser = opened(SCREENS[0], "&seed=7")
     for name in (*SCREENS[1:], SCREENS[0]):
