@@ -216,7 +216,7 @@ def test_the_graph_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert f"Step 8: {style.number(result.data)} is {loss_on}.\n" in printed
     assert printed.count("characters") == 1
     text = (tmp_path / "g.dot").read_text(encoding="utf-8")
-    assert f"{len(topological_order(result)):,} Values: " in text
+    assert f"{len(topological_order(result)):,} Values" in text
     assert text.count("label=<<TABLE") <= 41  # 40 boxes, and the banner
     assert (
         main(["graph", str(run), "--text", "to be", "--focus", "lm_head.weight[0][1]", "--depth", "1", "-o", "-"]) == 0

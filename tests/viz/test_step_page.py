@@ -39,6 +39,13 @@ def test_heads_of_data_and_of_gradients_are_at_opposite_ends(opened):
     }
 
 
+def test_a_page_is_the_same_with_and_without_a_layout_program(monkeypatch):
+    log = log_of(*LECTURE)
+    page = step_page(log).html
+    monkeypatch.setattr("viz.rendering.graphviz_program.render", lambda *_, **__: pytest.fail("a program was run"))
+    assert step_page(log).html == page
+
+
 EXPRESSIONS = [
     LECTURE,
     ("b = a + a; c = b + b", {"a": 1}),

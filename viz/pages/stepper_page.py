@@ -27,8 +27,7 @@ _HEIGHT, _CONSTANT_HEIGHT = 100.0, 34.0
 def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
     """Make the page that steps through ``log``; with ``quiz`` it starts as a quiz.
 
-    Raises DrawingError if there are more than :data:`MOST_VALUES` Values, LayoutError if no layout program is
-    installed.
+    Raises DrawingError if there are more than :data:`MOST_VALUES` Values.
     """
     if len(log.nodes) > MOST_VALUES:
         raise DrawingError(

@@ -420,7 +420,7 @@ SAME = 0.01  # points: corners as near as this are one
 
 def _line(points: list[Point], look: style.EdgeLook, first: bool, last: bool, across: bool) -> str:
     parts = [f"<title>{html.escape(visible(look.tooltip))}</title>"]
-    points = _with_straight_ends(points, across)
+    points = with_straight_ends(points, across)
     if look.width:
         start = HEAD + (3.0 if look.barred else 0.0) if first else 0.0
         inner = _shortened(points, start, HEAD / 2 if last else 0.0, across)
@@ -443,7 +443,7 @@ def _line(points: list[Point], look: style.EdgeLook, first: bool, last: bool, ac
     return f'<g class="edge"{data}>{"".join(parts)}</g>'
 
 
-def _with_straight_ends(points: list[Point], across: bool) -> list[Point]:
+def with_straight_ends(points: list[Point], across: bool) -> list[Point]:
     """Make room for arrowheads: a box as long as its layer has no straight piece of a line before it."""
     room = HEAD + 4.0
     points = [points[0], *(point for before, point in pairwise(points) if math.dist(before, point) > SAME)]

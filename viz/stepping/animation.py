@@ -154,7 +154,7 @@ def animate(value: Value, *, names: Names | None = None, seconds: float = 1.5) -
         seconds: how long each step is shown.
 
     Raises StaleGraphError when a number was changed after something had been computed from it, DrawingError for a
-    larger graph, LayoutError when no layout program is installed.
+    larger graph. To save it as .gif or .png takes a layout program, and LayoutError says so.
     """
     if not 0.02 <= seconds <= 60.0:
         raise DrawingError(f"seconds must be from 0.02 to 60, got {seconds!r}")

@@ -51,8 +51,7 @@ def step_page(value: Value, *, names: Names | None = None, title: str = "") -> P
             ``record_calls().names``.
         title: the title of the page.
 
-    Raises StaleGraphError as :func:`step` does, DrawingError for a larger graph, LayoutError if no layout program is
-    installed.
+    Raises StaleGraphError as :func:`step` does, DrawingError for a larger graph.
     """
     return page_of(record(value, names_of(names)), title)
 
