@@ -30,6 +30,7 @@ from tinygrad_edu.optim import _check
 from viz.rendering.dot import Drawing
 
 from .errors import LessonError
+from .without_numpy import Numbers
 
 __all__ = [
     "SGD",
@@ -37,7 +38,6 @@ __all__ = [
     "AdamW",
     "Compiled",
     "Machine",
-    "Numbers",
     "Parameters",
     "clip_grad_norm",
     "draw_program",
@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 _PLAIN = (bool, int, float, str)
+_KINDS = (int, float)  # of the numbers in lists
 _TOLERANCE = 1e-4  # of the largest number: what arithmetic with 32 bits leaves
 
 
@@ -71,35 +72,6 @@ class Machine:
 
 
 machine = Machine(b"", None, None)  # type: ignore[arg-type]  # a Kernel sets it
-
-
-class Numbers(list[Any]):
-    """Numbers in a row, or rows of them, with the little of an array that lessons use."""
-
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, tuple):
-            first, *others = at
-            chosen = self[first]
-            if not others:
-                return chosen
-            return Numbers(row[tuple(others)] for row in chosen) if isinstance(first, slice) else chosen[tuple(others)]
-        found = super().__getitem__(at)
-        return Numbers(found) if isinstance(at, slice) else found
-
-    def ravel(self) -> Numbers:
-        """Return all numbers in a row."""
-        return Numbers(x for row in self for x in (row if isinstance(row, list) else [row]))
-
-    def mean(self, axis: int | None = None) -> Any:
-        """Return the mean of all numbers; with ``axis`` 1, that of each row."""
-        if axis is None:
-            every = self.ravel()
-            return sum(every) / len(every)
-        return Numbers(row.mean() for row in (self if axis == 1 else map(Numbers, zip(*self, strict=True))))
-
-    def tolist(self) -> list[Any]:
-        """Return nested lists."""
-        return [list(x) if isinstance(x, list) else x for x in self]
 
 
 class Parameters:
@@ -174,6 +146,12 @@ class Parameters:
 
     write_back = settle
 
+    def zero_grad(self) -> None:
+        """Set the gradients of the Values to 0, and let nothing that is newer in an array be added to them later."""
+        self.settle()
+        for value in self.values:
+            value._grad = 0.0
+
     def _look(self, value: Value | None) -> None:
         if value is None or value in self._own:
             self.settle()
@@ -190,10 +168,12 @@ class _Version:
         seconds: how long that took, with its gradient if it has one.
         entry, model: the program; None if there is none.
         announced: for the largest batch of how many examples it has been said how long that takes.
+        frozen: the numbers of modules that the program has got.
         read: what the names in the function stood for, kept so that nothing else gets its identity.
     """
 
     read: Sequence[Any] = ()
+    frozen: Sequence[float] = ()
 
     def __init__(self, result: Any, seconds: float, entry: Any, model: Any) -> None:
         self.result, self.seconds, self.entry, self.model = result, seconds, entry, model
@@ -335,8 +315,7 @@ class Compiled:
     def _on_values(self, arguments: Any, size: int) -> tuple[list[float], Any]:
         """Return the losses of all examples and the gradient of their mean, computed on Values."""
         values, losses = self.parameters.values, []
-        for value in values:
-            value._grad = 0.0
+        self.parameters.zero_grad()
         for example in _examples(arguments, size):
             loss = self.function(*example)
             losses.append(loss.data)
@@ -354,7 +333,9 @@ class Compiled:
             key = (*key[:3], *self._settings())
             version = self._versions[key] = self._choose(kinds, shapes, first, gradient)
             version.read = [read() for read in self._reads]
-        if version.model is None and size > version.announced:
+        if version.model is not None:
+            self._fill(version)
+        elif size > version.announced:
             version.announced, seconds = size, version.seconds * size
             about = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
             how_long = f": about {about} for {size:,} examples. Stop ends it." if seconds > 1 else "."
@@ -364,6 +345,14 @@ class Compiled:
             )
         self._latest = version, gradient
         return version
+
+    def _fill(self, version: _Version) -> None:
+        """Give the program the numbers that modules have in lists now."""
+        if version.entry["frozen"] and (numbers := frozen(self.parameters.source)) != version.frozen:
+            version.frozen = numbers
+            machine.script.fill(
+                version.model, machine.to_js(version.entry["frozen"]), machine.to_js(array("d", numbers))
+            )
 
     def _settings(self) -> Any:
         """Return what else the function reads: numbers and switches of the modules, what its names stand for."""
@@ -376,8 +365,7 @@ class Compiled:
         parameters.current()
         start = time.perf_counter()
         if gradient:
-            for value in parameters.values:
-                value._grad = 0.0
+            parameters.zero_grad()
             result = self.function(*first)
             if not isinstance(result, Value):
                 raise LessonError(f"value_and_grad() expects a function that returns one Value, got {type(result)}")
@@ -398,6 +386,7 @@ class Compiled:
             if gradient and not any(with_gradient for with_gradient, _ in entry["programs"].values()):
                 continue
             version = _Version(result, seconds, entry, machine.script.open(machine.to_js(machine.file(entry["file"]))))
+            self._fill(version)
             name, _, count = next(_chunks(version, 1 << 30, gradient))
             slope: Any = parameters.zeros() if gradient else None
             repeated = [(sizes, flat * count) for sizes, flat in arguments]
@@ -406,6 +395,20 @@ class Compiled:
             if all(map(_agree, wanted, found)):
                 return version
         return _Version(result, seconds, None, None)
+
+
+def frozen(source: Any) -> list[float]:
+    """Return the numbers that modules have in lists, such as weights that no longer learn."""
+    found: list[float] = []
+    for _, module in source.named_modules() if hasattr(source, "named_modules") else ():
+        for thing in vars(module).values():
+            first = thing
+            while type(first) is list and first:
+                first = first[0]
+            if thing is not first and isinstance(first, _KINDS):
+                numbers = rectangle(thing, _KINDS)
+                found += map(float, numbers[1] if numbers else ())
+    return found
 
 
 def _read_by(*things: Any) -> Iterator[Callable[[], Any]]:

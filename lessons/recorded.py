@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import wraps
@@ -27,25 +28,55 @@ from tinygrad_edu.compiler.wasm_backend.module import Function, build
 from tinygrad_edu.errors import CompileError
 from viz.program import draw_program
 
+from .compiled import frozen
+
 __all__ = ["modules", "recording"]
 
 
 @contextlib.contextmanager
 def recording() -> Iterator[list[Compiled]]:
-    """Fill the list with every function that ``jit`` compiles meanwhile."""
+    """Fill the list with every function that ``jit`` compiles meanwhile.
+
+    Their versions note the numbers that are in lists of modules: a page's own training may lead to others.
+    """
     made: list[Compiled] = []
-    original = compiler.jit
+    original, compile_ = compiler.jit, Compiled._compile
 
     @wraps(original)
     def jit(*given: Any, **named: Any) -> Compiled:
         made.append(original(*given, **named))
         return made[-1]
 
-    compiler.jit = jit
+    def noted(self: Compiled, signature: Any) -> Any:
+        version = compile_(self, signature)
+        version.frozen = frozen(self.parameters.source)  # type: ignore[attr-defined]
+        return version
+
+    compiler.jit, Compiled._compile = jit, noted  # type: ignore[method-assign]
     try:
         yield made
     finally:
-        compiler.jit = original
+        compiler.jit, Compiled._compile = original, compile_  # type: ignore[method-assign]
+
+
+def _parts(numbers: list[float], places: list[int], frozen: list[float]) -> Iterator[list[int]]:
+    """Find frozen numbers in a program: for each part an address and a place among them, a step of each, a count."""
+    count = Counter(frozen)
+    own = {number: n for n, number in enumerate(frozen) if count[number] == 1}
+    part: list[int] = []
+    for number, address in zip(numbers, places, strict=True):
+        if (place := own.get(number)) is None:
+            continue
+        if part and part[4] == 1:
+            part[1], part[3] = address - part[0], place - part[2]
+        if part and (address, place) == (part[0] + part[4] * part[1], part[2] + part[4] * part[3]):
+            part[4] += 1
+            continue
+        if part:
+            yield part
+        part = [address, 0, place, 0, 1]
+    if part:
+        yield part
 
 
 def modules(made: Iterable[Compiled], texts: Mapping[str, str], *, pictures: bool) -> bytes:
@@ -89,6 +120,8 @@ def modules(made: Iterable[Compiled], texts: Mapping[str, str], *, pictures: boo
                 if any(entry["file"] == name for entry in known):
                     continue
                 add(name, content)
+                noted = getattr(version, "frozen", [])
+                parts = [part for constants in module.constants.values() for part in _parts(*constants, noted)]
                 said = {}
                 for gradient in sorted(kinds):
                     alone = Compiled(compiled.function, parameters)
@@ -102,7 +135,7 @@ def modules(made: Iterable[Compiled], texts: Mapping[str, str], *, pictures: boo
                 known.append(
                     {
                         "file": name, "size": len(numbers), "dtype": parameters.dtype,
-                        "inputs": version.signature, "programs": programs, "said": said,
+                        "inputs": version.signature, "programs": programs, "said": said, "frozen": parts,
                     }
                 )  # fmt: skip
         for name, text in texts.items():

@@ -1,14 +1,100 @@
-"""What lessons take from numpy, in plain Python, for a page: counting baselines and the plane of an embedding."""
+"""What lessons take from numpy, in plain Python, for a page: arrays, counting baselines, the plane of an embedding."""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from gpt.data.baseline import Baseline
+from tinygrad_edu.errors import ShapeError
+from tinygrad_edu.nested import unflatten
 
-__all__ = ["baselines", "nearest", "principal"]
+__all__ = ["Numbers", "baselines", "nearest", "principal"]
+
+
+class Numbers(list[Any]):
+    """Numbers in a row, rows of them, and so on, with the little of numpy's arrays that lessons use."""
+
+    def __init__(self, given: Any = ()) -> None:
+        super().__init__(Numbers(x) if isinstance(x, list) and type(x) is not Numbers else x for x in given)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, tuple):
+            first, *others = at
+            chosen = self[first]
+            if not others:
+                return chosen
+            return Numbers(row[tuple(others)] for row in chosen) if isinstance(first, slice) else chosen[tuple(others)]
+        found = super().__getitem__(at)
+        return Numbers(found) if isinstance(at, slice) else found
+
+    @property
+    def T(self) -> Numbers:
+        """The rows as columns."""
+        return Numbers(map(Numbers, zip(*self, strict=True)))
+
+    def ravel(self) -> Numbers:
+        """Return all numbers in a row."""
+        return Numbers(x for row in self for x in (row.ravel() if isinstance(row, Numbers) else [row]))
+
+    def reshape(self, *shape: int) -> Numbers:
+        """Return the same numbers in rows of other lengths."""
+        every = self.ravel()
+        if len(every) != math.prod(shape):
+            raise ShapeError(f"reshape() got {len(every):,} numbers; expected {math.prod(shape):,} for {shape}")
+        return Numbers(unflatten(every, shape))
+
+    def mean(self, axis: int | None = None) -> Any:
+        """Return the mean of all numbers, of each column (``axis`` 0) or of each row (1)."""
+        return self._along(axis, lambda row: sum(row) / len(row))
+
+    def max(self, axis: int | None = None) -> Any:
+        """Return the largest number of all, of each column (``axis`` 0) or of each row (1)."""
+        return self._along(axis, max)
+
+    def argmax(self, axis: int | None = None) -> Any:
+        """Return the place of the largest number among all, in each column (``axis`` 0) or in each row (1)."""
+        return self._along(axis, lambda row: row.index(max(row)))
+
+    def _along(self, axis: int | None, of: Callable[[Any], Any]) -> Any:
+        if axis is None:
+            return of(self.ravel())
+        return Numbers(of(row) for row in (self.T if axis == 0 else self))
+
+    def tolist(self) -> list[Any]:
+        """Return nested lists."""
+        return [x.tolist() if isinstance(x, Numbers) else x for x in self]
+
+    def _with(self, other: Any, of: Callable[[Any, Any], Any]) -> Numbers:
+        others = other if isinstance(other, (list, tuple)) else [other] * len(self)
+        return Numbers(
+            x._with(y, of) if isinstance(x, Numbers) else of(x, y) for x, y in zip(self, others, strict=True)
+        )
+
+    def __add__(self, other: Any) -> Numbers:  # lists would be joined
+        return self._with(other, operator.add)
+
+    def __sub__(self, other: Any) -> Numbers:
+        return self._with(other, operator.sub)
+
+    def __mul__(self, other: Any) -> Numbers:
+        return self._with(other, operator.mul)
+
+    def __truediv__(self, other: Any) -> Numbers:
+        return self._with(other, operator.truediv)
+
+    def __rsub__(self, other: Any) -> Numbers:
+        return self._with(other, lambda x, y: y - x)
+
+    __radd__ = __iadd__ = __add__
+    __rmul__ = __imul__ = __mul__
+
+    def __abs__(self) -> Numbers:
+        return Numbers(map(abs, self))
+
 
 _NAMES = {1: ("unigram", "single characters"), 2: ("bigram", "all pairs"), 3: ("trigram", "all triples")}
 

@@ -16,6 +16,16 @@ export const machine = {
     return all;
   },
 
+  // Writes numbers into a program: each part has an address and a place among the numbers, a step of each, and a count.
+  fill(model, parts, numbers) {
+    const memory = new (model.description.dtype === "float32" ? Float32Array : Float64Array)(model.memory);
+    for (const [address, far, place, next, count] of parts) {
+      for (let n = 0; n < count; n++) {
+        memory[(address + n * far) / memory.BYTES_PER_ELEMENT] = numbers[place + n * next];
+      }
+    }
+  },
+
   // total += gradient * share
   collect(total, gradient, share) {
     for (let i = 0; i < total.length; i++) total[i] += gradient[i] * share;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from lessons import compiled, recorded, without_numpy
 from lessons.cells import FOLDER
 from lessons.errors import LessonError
 from tinygrad_edu import Value, compiler, nn, optim
+from tinygrad_edu.compiler.wasm_backend import module
 from tinygrad_edu.errors import DomainError, ShapeError
 from viz.charts import embeddings
 
@@ -92,7 +95,7 @@ def line() -> Iterator[Callable[..., Any]]:
         programs = {"gradient1": (True, 1), "gradient4": (True, 4), "forward1": (False, 1)}
         entry = {
             "file": "it", "size": 2, "dtype": "float64", "inputs": [["input", []], ["input", []]],
-            "programs": programs, "said": {"True": {"stats": {"instructions": 3}, "summary": "three"}},
+            "programs": programs, "frozen": [], "said": {"True": {"stats": {"instructions": 3}, "summary": "three"}},
         }  # fmt: skip
         compiled.machine = SimpleNamespace(  # type: ignore[assignment]
             programs=[{**entry, "size": 3}, entry], script=script, to_js=lambda x: x, file=lambda name: b""
@@ -158,6 +161,20 @@ def test_a_function_that_has_been_changed_runs_on_values_and_says_so(line: Any, 
         loss.stats()
 
 
+def test_steps_on_values_begin_with_no_gradient(line: Any) -> None:
+    own, loss, _ = line(lambda w, x, y: (w[0] * x + w[1] - y) ** 2 * 1.001)
+    twin = [Value(0.5), Value(-1.0)]
+    arrays, scalars = compiled.SGD(loss.parameters, lr=0.1), optim.SGD(twin, lr=0.1)
+    for _ in range(3):  # nothing reads a Value in between
+        loss.value_and_grad(X, Y)
+        arrays.step()
+        scalars.zero_grad()
+        sum((twin[0] * x + twin[1] - y) ** 2 * 1.001 / len(X) for x, y in zip(X, Y, strict=True)).backward()
+        scalars.step()
+    assert [v.data for v in own] == pytest.approx([v.data for v in twin], abs=1e-12)
+    assert [v.grad for v in own] == pytest.approx([v.grad for v in twin], abs=1e-12)
+
+
 class Line(nn.Module):
     def __init__(self) -> None:
         self.w, self.b = Value(0.5), Value(-1.0)
@@ -166,6 +183,19 @@ class Line(nn.Module):
     def loss(self, x: Any, y: Any) -> Any:
         error = (self.w * x + self.b - y) ** 2
         return error * 2 if self.doubled else error
+
+
+def test_after_a_step_a_program_for_another_shape_is_found(line: Any) -> None:
+    _, _, script = line()
+    model = Line()
+    loss = compiled.jit(model.loss, dtype="float64")
+    arrays = compiled.SGD(loss.parameters, lr=0.1)
+    loss.value_and_grad(X, Y)
+    arrays.step()
+    loss._versions.clear()  # as for arguments of another shape
+    ran = len(script.ran)
+    loss.value_and_grad(X, Y)
+    assert script.ran[ran:] == ["gradient4", "gradient4", "gradient1", "gradient1"]  # the first to compare with Values
 
 
 def test_a_switch_of_a_module_counts_at_once(line: Any, capsys: Any) -> None:
@@ -221,6 +251,73 @@ def test_mistakes_are_said(line: Any) -> None:
         compiled.jit(lambda x: x)
 
 
+class Frozen(nn.Module):
+    def __init__(self, weights: list[list[float]]) -> None:
+        self.weights, self.scale = weights, [Value(0.5), Value(2.0)]
+
+    def loss(self, x: list[float]) -> Value:
+        hidden = [sum(w * v for w, v in zip(row, x, strict=True)) for row in self.weights]
+        return sum(s * h**2 for s, h in zip(self.scale, hidden, strict=True))  # type: ignore[return-value]
+
+
+RUN = """
+import { readFileSync } from "node:fs";
+import { machine } from "./live_compiled.js";
+const [parts, numbers, x] = JSON.parse(readFileSync("it.json"));
+const model = machine.open(readFileSync("it.wasm"));
+const gradient = machine.numbers(2, "float32");
+machine.fill(model, parts, numbers);
+const losses = machine.run(model, "gradient3", [x], [0.5, 2.0], gradient);
+console.log(JSON.stringify([Array.from(losses), Array.from(gradient)]));
+"""
+
+
+@pytest.mark.native
+@pytest.mark.node
+def test_numbers_of_lists_that_do_not_learn_are_those_of_the_page(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    before, after = ([[rng.gauss(0, 1) for _ in range(5)] for _ in range(2)] for _ in range(2))
+    model = Frozen(before)
+    x = [[rng.gauss(0, 1) for _ in range(5)] for _ in range(3)]
+    with recorded.recording() as made:
+        loss = compiler.jit(model.loss)
+        loss.value_and_grad(x)
+    model.weights = after  # later cells may change them
+    machine = compiled.Machine(recorded.modules(made, {}, pictures=False), None, None)  # type: ignore[arg-type]
+    [entry] = machine.programs
+    numbers = compiled.frozen(Frozen(after))
+    assert numbers == [w for row in after for w in row]
+    for name, content in (
+        ("it.wasm", machine.file(entry["file"])),
+        ("it.json", json.dumps([entry["frozen"], numbers, np.ravel(x).tolist()]).encode()),
+        ("it.mjs", RUN.encode()),
+        ("live_compiled.js", (Path(FOLDER) / "pages" / "live_compiled.js").read_bytes()),
+        ("step.js", Path(module.__file__).with_name("step.js").read_bytes()),
+        ("package.json", b'{"type": "module"}'),
+    ):
+        (tmp_path / name).write_bytes(content)
+    said = subprocess.run(["node", "it.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    losses, gradient = json.loads(said)
+    assert np.mean(losses) == pytest.approx(loss.value_and_grad(x), rel=1e-6)
+    assert gradient == pytest.approx(loss.parameters.gradient.tolist(), rel=1e-6)
+
+
+def test_a_list_of_numbers_that_changes_counts_at_once(line: Any) -> None:
+    _, _, script = line()
+    filled: list[list[float]] = []
+    script.fill = lambda model, parts, numbers: filled.append(list(numbers))
+    compiled.machine.programs[1]["frozen"] = [[0, 4, 0, 1, 1]]
+    model = Line()
+    model.kept = [[3.0]]
+    loss = compiled.jit(model.loss, dtype="float64")
+    loss.value_and_grad(X, Y)
+    loss.value_and_grad(X, Y)
+    assert filled == [[3.0]]
+    model.kept[0][0] = 4.0
+    loss.value_and_grad(X, Y)
+    assert filled == [[3.0], [4.0]]
+
+
 class Words(nn.Module):
     def __init__(self) -> None:
         self.table = nn.Embedding(5, 3, rng=random.Random(1))
@@ -254,6 +351,36 @@ def test_counting_without_numpy_reaches_the_same() -> None:
     for own, other in zip(without_numpy.baselines(*given), ngram.baselines(*given), strict=True):
         assert (own.name, own.counts) == (other.name, other.counts)
         assert own.loss == pytest.approx(other.loss, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda x: x[1], lambda x: x[1:3], lambda x: x[:, 2], lambda x: x[1, 2:4], lambda x: x[2, 1], lambda x: x.T,
+        lambda x: x.T[3], lambda x: x.ravel(), lambda x: x.reshape(5, 4), lambda x: x.reshape(2, 2, 5)[1, :, 2],
+        lambda x: x.mean(), lambda x: x.mean(axis=0), lambda x: x.mean(axis=1), lambda x: x.max(),
+        lambda x: x.max(axis=0), lambda x: x.argmax(axis=0), lambda x: x.argmax(axis=1), lambda x: x.argmax(),
+        lambda x: x[2].argmax(), lambda x: x / 0.5, lambda x: x[:, 1] * 3, lambda x: 3 * x, lambda x: x + x,
+        lambda x: 1 + x, lambda x: x - 2 * x, lambda x: 1 - x, lambda x: abs(x - 1).max(),
+        lambda x: x + [[1.0] * 5] * 4,
+    ],
+)  # fmt: skip
+def test_arrays_without_numpy_are_those_of_numpy(what: Callable[[Any], Any]) -> None:
+    x = np.random.default_rng(1).normal(size=(4, 5))
+    wanted, found = what(x), what(without_numpy.Numbers(x.tolist()))
+    assert np.shape(found) == np.shape(wanted)
+    assert np.ravel(found).tolist() == pytest.approx(np.ravel(wanted).tolist(), abs=1e-15)
+    if isinstance(wanted, np.ndarray):
+        assert all(type(row) is type(wanted.tolist()[0]) for row in found.tolist())  # lists, not arrays
+
+
+def test_an_array_keeps_its_name_when_it_grows() -> None:
+    x = without_numpy.Numbers([1.0, 2.0])
+    x += x  # no list, which would get longer
+    x *= 2
+    assert x == [4.0, 8.0]
+    with pytest.raises(ShapeError, match=r"2 numbers; expected 6 for \(2, 3\)"):
+        x.reshape(2, 3)
 
 
 @pytest.mark.parametrize("width", [1, 2, 5])

@@ -6,8 +6,11 @@ import builtins
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ...errors import CompileError
 from ...files import write_atomically
@@ -37,10 +40,12 @@ class WasmModule:
         bytes: the module; its custom section ``tinygrad_edu`` has the description as JSON.
         description: where everything is in its memory, in bytes: inputs, results, parameters and their gradient,
             and the state of the optimizer.
+        constants: by program, the numbers that are in it, 64 bits each, and the address of each number.
     """
 
     bytes: bytes = field(repr=False)
     description: Mapping[str, Any] = field(repr=False)
+    constants: Mapping[str, tuple[list[float], list[int]]] = field(repr=False, default_factory=dict)
 
     def save(self, folder: str | Path) -> None:
         """Write ``step.wasm``, ``step.json`` (the description) and ``step.js``, which loads it, into a folder."""
@@ -177,7 +182,20 @@ def build(
     }  # fmt: skip
     compiled = codegen.wasm_object(joined(list(texts), order))
     said = {SECTION: json.dumps(description).encode()}
-    return WasmModule(module(compiled, {name: name for name in calls}, pages, bytes(layout.data), said), description)
+    content = module(compiled, {name: name for name in calls}, pages, bytes(layout.data), said)
+    return WasmModule(content, description, {name: _constants(layout, executor) for name, executor in runs.items()})
+
+
+def _constants(layout: Layout, executor: WasmExecutor) -> tuple[list[float], list[int]]:
+    numbers: list[float] = []
+    places: list[int] = []
+    for array, own in zip(executor.program.arrays, executor.arrays, strict=True):
+        if array.kind == "constant":
+            numbers += np.ravel(array.data).tolist()
+            steps = (np.arange(n) * step for n, step in zip(own.shape, own.strides, strict=True))
+            start = np.int64(layout.place_of(own))
+            places += np.ravel(reduce(np.add.outer, steps, start)).tolist()
+    return numbers, places
 
 
 def _described(layout: Layout, executor: WasmExecutor, arguments: Sequence[str]) -> dict[str, Any]:

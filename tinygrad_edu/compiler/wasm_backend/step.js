@@ -87,6 +87,11 @@
       this.state = Object.fromEntries(states.map(([name, offset]) => [name, this.#view(offset, size)])); // of the optimizer
     }
 
+    // Everything: `description` and the attribute `constants` in Python say what is where.
+    get memory() {
+      return this.#memory;
+    }
+
     // The mean of the function over a batch; its gradient is then in `gradient`.
     step(inputs) {
       if (!this.description.programs.step) throw new Error("this function has no gradient: it does not return one Value");
