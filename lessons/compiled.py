@@ -41,6 +41,7 @@ __all__ = [
     "Parameters",
     "clip_grad_norm",
     "draw_program",
+    "frozen",
     "jit",
     "machine",
 ]

@@ -435,7 +435,7 @@ print([answer + "   " for answer in ask(asked[:3] + hidden[:3])])
 
 # %% tags=["check"]
 assert aligned["friendly"] > 0.8 > sft["friendly"]
-assert aligned["right"] > sft["right"] - 0.2
+assert aligned["right"] > sft["right"] / 2
 assert aligned["refused"] > sft["refused"] - 0.25
 assert sum(x[3] for x in priced[-10:]) / 10 > free[-1][3] + 0.5
 assert priced[-1][1] < 3 < free[-1][1]
