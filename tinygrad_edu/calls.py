@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from .engine import Value
@@ -48,6 +49,7 @@ class ModuleCall:
         inputs: the Values among its arguments, in order, however nested.
         outputs: the Values among its results, in order, however nested.
         children: the calls made inside this one, in order.
+        seconds: how long it took, with these.
     """
 
     path: str
@@ -55,6 +57,7 @@ class ModuleCall:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...] = ()
     children: list[ModuleCall] = field(default_factory=list)
+    seconds: float = 0.0
 
     def __repr__(self) -> str:
         where = f" at {short(self.path, 80)}" if self.path else ""
@@ -113,9 +116,11 @@ def record_calls() -> Iterator[CallRecord]:
         call = ModuleCall(path, type(module).__name__, tuple(values_in((*args, *kwargs.values()))))
         (stack[-1].children if stack else record.calls).append(call)
         stack.append(call)
+        began = perf_counter()
         try:
             outputs = module.forward(*args, **kwargs)
         finally:
+            call.seconds = perf_counter() - began
             stack.pop()
         call.outputs = tuple(values_in(outputs))
         return outputs

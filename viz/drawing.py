@@ -61,6 +61,7 @@ def draw(
     dpi: float | None = None,
     size: tuple[float, float] | None = None,
     look: Callable[[list[Value], Any], object] | None = None,
+    times: bool = False,
     **unknown: Any,
 ) -> dot.Drawing:
     """Draw everything a result was computed from.
@@ -108,6 +109,7 @@ def draw(
         dpi: the same per inch.
         size: width and height of the picture in pixels; the drawing is as large as fits.
         look: a function of the Values of a box and its :class:`viz.style.Face`, which it may change.
+        times: whether to say how long modules took to compute their results, as recorded.
 
     Raises:
         ValueError: a number is out of range or a word is unknown.
@@ -121,6 +123,8 @@ def draw(
     _check(budget, depth, direction, style, preset, theme, digits, unknown)
     if inputs or (is_module(value) and not values_in(value)):
         value, calls = _called(value, inputs, calls)
+    if times and not calls:
+        raise ValueError("times= takes what record_calls() recorded while the result was computed, as calls=")
     values = roots_in(value)
     with collector_paused():
         whole, parts = regions.explored(values, calls, names_of(names, calls))
@@ -137,7 +141,7 @@ def draw(
             raise ValueError("a picture around a Value needs a depth of at least 1 and a budget of at least 3")
     scope = Scope(parts, parts.named(_words(focus)) or None, parts.named(_words(expand)), parts.named(_words(collapse)))
     hidden = _words(hide)
-    folder = fold.Folder(whole, parts, budget or MOST, depth=depth, scope=scope)
+    folder = fold.Folder(whole, parts, budget or MOST, depth=depth, scope=scope, times=times)
 
     def pictured(budget: int) -> fold.Picture:
         with collector_paused():

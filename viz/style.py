@@ -57,6 +57,7 @@ __all__ = [
     "Face",
     "Widths",
     "banner",
+    "duration",
     "edge_look",
     "face",
     "flow_look",
@@ -162,6 +163,16 @@ def number(x: float, digits: int = 4) -> str:
         return "∞" if x > 0 else "−∞"
     text = f"{x + 0.0:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
     return text.replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """Format a time.
+
+    >>> duration(123.4), duration(0.0456), duration(7e-6)
+    ('123 s', '46 ms', '7.0 µs')
+    """
+    unit, size = next((pair for pair in (("s", 1.0), ("ms", 1e-3)) if seconds >= pair[1]), ("µs", 1e-6))
+    return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
 
 
 def signed(x: float, digits: int = 4) -> str:
@@ -352,6 +363,8 @@ def _call(box: Box, picture: Picture) -> Face:
         face.notes.append(f"{sum(math.prod(shape) for _, shape in tables):,} parameters")
     if box.repeats:
         face.notes.append("each feeds the next")
+    if box.seconds:
+        face.notes.append(f"computed in {duration(box.seconds)}")
     face.tooltip = f"{box.name} · {box.module}"
     return face
 
@@ -547,7 +560,8 @@ def frame_title(cluster: Cluster) -> str:
     if cluster.number:
         name = f"{name} {cluster.number}"
     words = " ".join(filter(None, [name, f"({cluster.kind})" if name else cluster.kind, times(cluster.count)]))
-    return f"{words}, each feeds the next" if cluster.repeats else words
+    words += ", each feeds the next" if cluster.repeats else ""
+    return f"{words}, computed in {duration(cluster.seconds)}" if cluster.seconds else words
 
 
 def banner(picture: Picture) -> str:

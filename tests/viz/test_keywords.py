@@ -8,7 +8,7 @@ import pytest
 
 import viz
 from tests.viz.drawn_examples import Drawn, expression
-from tinygrad_edu import Value, nn
+from tinygrad_edu import Value, nn, record_calls
 from viz import style
 from viz.rendering.dot import Drawing
 from viz.rendering.rows import TEXT, scale
@@ -29,6 +29,21 @@ def test_a_model_is_called_and_recorded() -> None:
         viz.draw(model)
     with pytest.raises(TypeError, match="only a module or a function can be called with inputs; got Value"):
         viz.draw(Value(1.0), 2.0)
+
+
+def test_times_are_in_the_boxes_and_frames_of_modules_on_request() -> None:
+    model = nn.MLP(2, [3, 1], rng=1)
+    with record_calls() as calls:
+        result = model([1.0, 2.0])
+    (call,) = calls.calls
+    assert call.seconds >= sum(layer.seconds for layer in call.children) > 0
+    closed = viz.draw(result, calls=calls, times=True, budget=3).svg()
+    for layer in call.children:
+        assert f"computed in {style.duration(sum(neuron.seconds for neuron in layer.children))}" in closed
+    assert "computed in" in viz.draw(result, calls=calls, times=True, budget=100).svg()
+    assert "computed in" not in viz.draw(result, calls=calls, budget=3).svg()
+    with pytest.raises(ValueError, match=r"times= takes what record_calls\(\) recorded"):
+        viz.draw(result, times=True)
 
 
 def test_parameters_are_named_after_the_modules_of_the_caller() -> None:

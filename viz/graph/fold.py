@@ -37,6 +37,7 @@ class Cluster:
         number: which of several calls of the same module, from 1; 0 when there is only one.
         repeats: whether these calls feed each other.
         shown: whether it is drawn; not if it says little, because nearly everything is in it.
+        seconds: how long these calls took, if that is asked for.
     """
 
     parent: Cluster | None
@@ -46,6 +47,7 @@ class Cluster:
     number: int = 0
     repeats: bool = False
     shown: bool = True
+    seconds: float = 0.0
 
     @property
     def drawn(self) -> Cluster | None:
@@ -78,6 +80,7 @@ class Box:
         outputs: the nodes that are used outside or are results.
         root: whether one of the results is in it.
         repeats: whether the things it stands for feed each other, as the steps of a recurrent network do.
+        seconds: how long the calls took, if that is asked for.
     """
 
     kind: str
@@ -96,6 +99,7 @@ class Box:
     outputs: list[int] = field(default_factory=list)
     root: bool = False
     repeats: bool = False
+    seconds: float = 0.0
 
     @property
     def id(self) -> str:
@@ -206,12 +210,20 @@ class Folder:
         most: the largest number of boxes that will be asked for.
         depth: how many levels of modules are open; None for as many as fit.
         scope: where to look closely.
+        times: whether to say how long the calls of modules took.
     """
 
     def __init__(
-        self, graph: Graph, regions: Regions, most: int, *, depth: int | None = None, scope: Scope | None = None
+        self,
+        graph: Graph,
+        regions: Regions,
+        most: int,
+        *,
+        depth: int | None = None,
+        scope: Scope | None = None,
+        times: bool = False,
     ) -> None:
-        self.graph, self.regions, self.most = graph, regions, most
+        self.graph, self.regions, self.most, self.times = graph, regions, most, times
         self.scope = scope or Scope(regions)
         self.details = list(details(regions))
         if depth is not None:
@@ -226,7 +238,7 @@ class Folder:
             if partition is not None and len(partition.keys) <= budget:
                 partition = self._opened(partition, budget)
                 if partition not in self._pictures:
-                    self._pictures[partition] = _picture(partition, None, None)
+                    self._pictures[partition] = _picture(partition, None, None, self.times)
                 return self._pictures[partition]
         # Nothing fits, so distance from the result decides, at the coarsest detail.
         partition = Partition(self.graph, self.regions, self.details[-1], None, self.scope)
@@ -235,7 +247,7 @@ class Folder:
         shown = {number for number, d in enumerate(distance) if d < limit}
         if not shown:  # more results than boxes: show as many as there is room for
             shown = set(range(len(distance) - budget + 1, len(distance)))
-        return _picture(partition, shown, limit - 1)
+        return _picture(partition, shown, limit - 1, self.times)
 
     def _partition(self, detail: Detail, opened: frozenset[int] = frozenset()) -> Partition | None:
         key = (detail, opened)
@@ -303,11 +315,11 @@ def _distances(partition: Partition) -> list[int]:
 # --- from a partition to boxes, frames and edges ----------------------------------------------------------------------
 
 
-def _picture(partition: Partition, shown: set[int] | None, nearest: int | None) -> Picture:
+def _picture(partition: Partition, shown: set[int] | None, nearest: int | None, times: bool = False) -> Picture:
     graph = partition.graph
     order = [number for number in partition.order() if shown is None or number in shown]
     complete = len(order) == len(partition.keys)
-    builder = _Builder(partition)
+    builder = _Builder(partition, times)
     boxes = {number: builder.box(number) for number in order}
     rest = Box("rest")
     every = [*boxes.values()] if complete else [rest, *boxes.values()]
@@ -331,8 +343,9 @@ def _picture(partition: Partition, shown: set[int] | None, nearest: int | None) 
 
 
 class _Builder:
-    def __init__(self, partition: Partition) -> None:
+    def __init__(self, partition: Partition, times: bool) -> None:
         self.partition = partition
+        self.times = times
         self.graph = partition.graph
         self.regions: list[Region] = partition.regions.tree
         self.clusters: dict[int, Cluster] = {}
@@ -359,8 +372,13 @@ class _Builder:
                 self.partition.calls_in[group],
                 self.number.get(group, 0),
                 group in self.partition.rows,
+                seconds=self._seconds(group),
             )
         return self.clusters[group]
+
+    def _seconds(self, group: int) -> float:
+        calls = [self.regions[member].call for member in self.members[group]] if self.times else []
+        return sum(call.seconds for call in calls if call is not None)
 
     def box(self, number: int) -> Box:
         key = self.partition.keys[number]
@@ -381,6 +399,7 @@ class _Builder:
                 number=self.number.get(group, 0),
                 shape=shapes.pop() if len(shapes) == 1 else (),
                 repeats=group in self.partition.repeating,
+                seconds=self._seconds(group),
             )
         node = self.partition.first[number]
         partition = self.partition
