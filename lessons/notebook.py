@@ -55,10 +55,13 @@ def notebook(lesson: Lesson, shown: list[Shown | None]) -> dict[str, Any]:
 
 
 def _cell(i: int, cell: Cell, shown: Shown | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"tags": sorted(cell.tags)} if cell.tags else {}
+    if cell.tags & {"check", "solution"}:  # folded: it holds what the learner is asked for
+        metadata["jupyter"] = {"source_hidden": True}
     made: dict[str, Any] = {
         "cell_type": cell.kind,
         "id": f"cell-{i + 1}",
-        "metadata": {"tags": sorted(cell.tags)} if cell.tags else {},
+        "metadata": metadata,
         "source": cell.shown.splitlines(keepends=True),
     }
     if cell.is_code:

@@ -150,6 +150,16 @@ def test_a_loss_that_is_not_finite_quotes_the_source(written: str, function: Any
         jit(lambda x: function(w, x), [w], dtype="float32").value_and_grad(batch)
 
 
+@pytest.mark.parametrize("use", [lambda x: x[0], sum, len], ids=["item", "sum", "len"])
+@pytest.mark.parametrize("example", [[1, 2], [0.5, 1.5]], ids=["integers", "numbers"])
+def test_a_forgotten_batch_axis_is_explained(use: Any, example: list[float]) -> None:
+    w = Value(1.0)
+    with pytest.raises(TypeError) as error:
+        jit(lambda x: w * use(x), [w]).value_and_grad(example)
+    assert error.value.__notes__[-1].endswith("One example that is a list is given as [list].")
+    assert jit(lambda x: w * use(x), [w])([example]).tolist()
+
+
 def test_arguments_that_value_and_grad_and_batches_expect() -> None:
     w = Value(1.0)
     with pytest.raises(CompileError, match=r"expects a function that returns one Value; .* returns a list"):

@@ -49,6 +49,13 @@ def test_outputs_are_text_and_pictures(tmp_path: Path) -> None:
     assert counts == list(range(1, len(counts) + 1))
 
 
+def test_what_would_give_an_answer_away_is_folded() -> None:
+    for lesson in load_all():
+        for cell in notebook(lesson, [None] * len(lesson.cells))["cells"]:
+            answers = {"check", "solution"} & set(cell["metadata"].get("tags", ()))
+            assert cell["metadata"].get("jupyter") == ({"source_hidden": True} if answers else None)
+
+
 def test_the_command_writes_the_named_lessons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path / "new" / "folder"), "--only", "1", "2"]) == 0
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [

@@ -274,7 +274,7 @@ class Stepper:
             asked = "go to step" if self._going else "your answer"
             hint = " number, then Enter; Esc: back" if self._going else " Enter: check; empty Enter: show; Esc: back"
             return [message, (f" {asked}: {self._typed}█", (BOLD,)), (hint, (FAINT,))]
-        keys = " → next  ← previous  f first  l last  b backward  g go to  t quiz  d digits  q"
+        keys = " → next  ← previous  f first  l end  b backward  g go  t quiz  d digits  q quit"
         if self.position == len(self.log.steps) and not self.message:
             message = (" that was the last step: every gradient is complete", ())
         return [message, ("", ()), (keys, (FAINT,))]

@@ -144,6 +144,16 @@ def foreign(error: BaseException) -> CompileError | None:
     )
 
 
+def explain(error: TypeError) -> None:
+    """Add what has been forgotten, if a number of the example was used as a list: the axis of the batch."""
+    text = str(error.args[0]) if error.args else ""
+    if _NAMED.search(text) and _TRUE.search(text):
+        error.add_note(
+            "The first axis of every argument counts the examples, and here an example is a single number. One example "
+            "that is a list is given as [list]."
+        )
+
+
 def _holds_traced(frame: FrameType) -> bool:
     return any(issubclass(type(x), Traced) for x in frame.f_locals.values())
 

@@ -24,7 +24,7 @@ from ...nested import unflatten
 from ...ops import Op
 from ..parameters import Parameters
 from . import indirect, subscripts
-from .catching import foreign, watching
+from .catching import explain, foreign, watching
 from .diagnostics import final, refuse, refuse_number
 from .module_templates import listener, module_paths
 from .structure import close
@@ -126,7 +126,11 @@ def trace(
     seen = watching(careful > 0, questions, indirect.look) if careful or questions else nullcontext()
     with final(foreign), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
         with seen:
-            result = function(*leaves)
+            try:
+                result = function(*leaves)
+            except TypeError as error:
+                explain(error)
+                raise
             subscripts.check(record.rows.values())
         close(body, result)
     record.values.clear()
