@@ -213,11 +213,10 @@ class Partition:
         call = regions.tree[number].call
         assert call is not None
         around = regions.call_of[regions.tree[number].parent]
-        pattern = self.pattern.get(self.group[around]) if around else None
-        outer = regions.tree[around].call
-        if pattern is None or outer is None or not call.path.startswith(f"{outer.path}."):
+        outer = regions.tree[around].call if around else None
+        if outer is None or not call.path.startswith(f"{outer.path}."):
             return call.path, call.kind
-        return pattern + call.path[len(outer.path) :], call.kind
+        return self.path(self.group[around]) + call.path[len(outer.path) :], call.kind
 
     def _size(self, number: int) -> Key:
         region = self.regions.tree[number]
