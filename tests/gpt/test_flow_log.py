@@ -255,7 +255,7 @@ def test_the_command_shows_the_measurements(
     capsys.readouterr()
     assert main(["flow", str(out), "--over-time"]) == 0
     printed = capsys.readouterr().out
-    assert re.search(r"mean \|gradient\|, after step +1 +4 +8\n", printed)
+    assert re.search(r"mean \|gradient\|, after step\n +1 +4 +8\n", printed)
     assert "update ÷ data, after step" in printed
     assert (out / "flow-over-time.svg").read_text(encoding="utf-8").startswith("<svg")
     assert main(["flow", str(out), "-o", str(tmp_path / "now.txt")]) == 0
