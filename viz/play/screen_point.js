@@ -296,7 +296,7 @@ screen("point", {
       const { at, total, forward: first, ...said } = now.steps, hide = asking;
       where.textContent = at === null ? "" : `${at} of ${total} · ${at === 0 ? "before the first step" : at <= first ? "forward" : at === total ? "done" : "backward"}${asked ? ` · ${right} of ${asked} right` : ""}`;
       sentence.textContent = hide ? "" : at === null ? "Press “next” to see how these numbers arise." : at === 0 ? "Only the leaves have numbers. Press “next”." : said.sentence;
-      why.textContent = hide ? "" : at === null || at === 0 ? `First forward: every Value from its inputs. Then backward: gradients from ${result} to the leaves.` : said.why;
+      why.textContent = hide ? "" : at === null || at === 0 ? `First forward: every Value from its inputs. Then backward: gradients from ${result} to the leaves, where the colored arrows point.` : said.why;
       terms.textContent = hide ? "" : said.terms;
       spoken.textContent = hide || at === null ? "" : said.spoken;
       form.hidden = !asking;
