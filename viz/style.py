@@ -331,9 +331,12 @@ def _idiom(box: Box, picture: Picture) -> Face:
 
 
 def _table(box: Box, picture: Picture) -> Face:
-    shape = "×".join(map(str, box.shape))
+    shape, names = "×".join(map(str, box.shape)), picture.graph.names
     face = Face("", _local_path(box.name, box.cluster), fill=LEAF, tab_fill=LEAF_TAB)
     total = math.prod(box.shape)
+    if len(box.nodes) > total:  # the tables of several blocks
+        tables = len({names[node].partition("[")[0] for node in box.nodes})
+        shape, total = f"{tables} tables of {shape}", tables * total
     if len(box.nodes) == total:
         face.notes.append(f"{shape} parameters" if len(box.shape) > 1 else f"{total} numbers")
     else:

@@ -107,6 +107,10 @@ def test_what_is_in_blocks_that_feed_each_other_is_one_box_for_all_of_them(budge
     assert picture is not None
     assert len(picture.boxes) > 14
     assert not [box.name for box in picture.boxes if re.search(r"h\.\d", box.name)]
+    for box in boxes(picture, kind="table"):
+        for note in viz.style.face(box, picture).notes:
+            used = re.search(r": ([\d,]+) of ([\d,]+) used", note)
+            assert used is None or int(used[1].replace(",", "")) < int(used[2].replace(",", "")), note
 
 
 def test_every_level_of_detail_of_a_gpt_keeps_the_gradient() -> None:
