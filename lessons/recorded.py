@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import wraps
@@ -61,20 +60,22 @@ def recording() -> Iterator[list[Compiled]]:
 
 def _parts(numbers: list[float], places: list[int], frozen: list[float]) -> Iterator[list[int]]:
     """Find frozen numbers in a program: for each part an address and a place among them, a step of each, a count."""
-    count = Counter(frozen)
-    own = {number: n for n, number in enumerate(frozen) if count[number] == 1}
+    own: dict[float, list[int]] = {}
+    for n, number in enumerate(frozen):
+        own.setdefault(number, []).append(n)
     part: list[int] = []
     for number, address in zip(numbers, places, strict=True):
-        if (place := own.get(number)) is None:
+        candidates = own.get(number)
+        if candidates is None:
             continue
-        if part and part[4] == 1:
-            part[1], part[3] = address - part[0], place - part[2]
-        if part and (address, place) == (part[0] + part[4] * part[1], part[2] + part[4] * part[3]):
+        if part and part[4] == 1:  # nearly always the number that follows
+            part[1], part[3] = address - part[0], min((n - part[2] for n in candidates), key=lambda step: abs(step - 1))
+        if part and address == part[0] + part[4] * part[1] and part[2] + part[4] * part[3] in candidates:
             part[4] += 1
             continue
         if part:
             yield part
-        part = [address, 0, place, 0, 1]
+        part = [address, 0, candidates[0], 0, 1]
     if part:
         yield part
 

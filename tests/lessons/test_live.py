@@ -394,6 +394,22 @@ STEPS = {"10": 39}
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["s6", "s8", "s13", "s15", "s20", "s21", "s22", "s25"])
+def test_every_cell_of_a_supplement_runs_in_order(npm: Path, browser: Browser, name: str) -> None:
+    """Those that freeze weights, draw random numbers, or compute with arrays that compiled programs return."""
+    write_pages(npm, name)
+    with serving(live.server(npm)) as address:
+        browser.open(f"{address}{load(name).path.stem}.html")
+        browser.wait_for(READY, 120)
+        for cell in browser.evaluate("[...document.querySelectorAll('.tools')].map(tools => tools.parentElement.id)"):
+            press(browser, cell, "Run")
+            wait_until_done(browser, cell, 300)
+            assert browser.evaluate(f"document.querySelector('#{cell} .live .wrong')?.textContent ?? ''") == "", cell
+            assert name == "s13" or "no compiled program" not in output(browser, cell), cell  # dropout draws
+        assert browser.console == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["1", "1b", *(str(n) for n in range(2, 11))])
 def test_every_cell_run_in_order_shows_what_the_page_shows(npm: Path, browser: Browser, name: str) -> None:
     write_pages(npm, name)
