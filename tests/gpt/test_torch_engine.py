@@ -20,6 +20,7 @@ import pytest
 from gpt.cli import main
 from gpt.config import GPTConfig, TrainConfig
 from gpt.engines import make_engine
+from gpt.engines.torch.distributed import own_threads
 from gpt.model import GPT
 from gpt.runs import checkpoint
 from tests.commands import refusal
@@ -175,6 +176,18 @@ def losses(folder: Path) -> list[float]:
 
 
 # --- several processes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("threads", "processes", "own"), [(2, None, 2), (2, "1", 2), (2, "2", 1), (8, "2", 4), (3, "2", 1), (1, "4", 1)]
+)
+def test_processes_share_the_threads(
+    threads: int, processes: str | None, own: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if processes:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert own_threads(threads) == own
 
 
 def torchrun(arguments: list[str], processes: int = 2) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...errors import ConfigError, GPTError
 
-__all__ = ["launched", "together"]
+__all__ = ["launched", "own_threads", "together"]
 
 
 def launched() -> tuple[int, int]:
@@ -26,6 +26,12 @@ def launched() -> tuple[int, int]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return 0, 1
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+
+
+def own_threads(threads: int) -> int:
+    """Return this process's share of the threads: processes that wait for each other's threads take many times as
+    long."""
+    return max(1, threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def together(train: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

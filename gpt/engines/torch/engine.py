@@ -24,7 +24,7 @@ from ...model import GPT
 from ..base import adamw_settings
 from ..compiled import CompiledEngine
 from .backend import TorchBackend, clip_grad_norm
-from .distributed import launched
+from .distributed import launched, own_threads
 
 __all__ = ["TorchEngine"]
 
@@ -41,7 +41,7 @@ class TorchEngine(CompiledEngine):
                 f"batch_size must be divisible by the number of processes, among which every batch is split; "
                 f"got {config.batch_size} and {self._count} processes"
             )
-        torch.set_num_threads(config.threads)
+        torch.set_num_threads(own_threads(config.threads))
         backend = TorchBackend(_device(config.device), part=(self._rank, self._count))
         self._parameters = Parameters(model, backend=backend)
         self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
