@@ -63,7 +63,7 @@ MOST_VALUES = 20_000  # Values in a graph that is differentiated for comparison
 #: The audit events of computing; all others are refused. Since Python 3.14, calling the compiler's machine code is one;
 #: looking up a function in a library is another, and refused.
 _COMPUTING = frozenset(
-    ["builtins.id", "compile", "ctypes.call_function", "exec", "_thread.start_new_thread",
+    ["array.__new__", "builtins.id", "compile", "ctypes.call_function", "exec", "_thread.start_new_thread",
      "_thread.start_joinable_thread", "time.sleep", "gc.get_objects", "sys._getframe", "sys.excepthook",
      "sys.unraisablehook"]
 )  # fmt: skip
