@@ -479,7 +479,7 @@ loss, calls, blocks = scaled_games["both"]
 flow(loss, blocks)
 
 # %% [markdown]
-# And the graph of the tower with both: eight equal blocks, folded, one after the other.
+# And the graph of the tower with both: eight equal blocks, folded into one: each feeds the next.
 
 # %%
 viz.draw(loss, calls=calls, budget=40, direction="wrapped")

@@ -40,7 +40,8 @@ def draw_program(compiled: Compiled) -> dot.Drawing:
     writer: dict[int, str] = {}  # the box in which an array was filled most recently
     for number, array in enumerate(program.arrays):
         if array.kind in ("input", "index"):
-            words = f"{_shape(array.shape)} {'integers' if array.kind == 'index' else 'numbers'}"
+            shape, word = _shape(array.shape), "integer" if array.kind == "index" else "number"
+            words = f"{shape} {word}{'s' * (shape != '1')}"
             writer[number] = f"input{number}"
             face = style.Face("", f"input %{number}", [words], fill=style.LEAF, tab_fill=style.LEAF_TAB)
             boxes.append((writer[number], face, False))
@@ -56,7 +57,7 @@ def draw_program(compiled: Compiled) -> dot.Drawing:
             word, is_product = _word(program, it)
             if is_product:
                 face.fill, face.tab_fill = style.MODULE, style.MODULE_TAB
-            operations = f" · {it.nodes:,} operations" if it.nodes else ""
+            operations = f" · {it.nodes:,} operation{'s' * (it.nodes != 1)}" if it.nodes else ""
             face.rows.append((word, f"{_shape(program.arrays[it.out.array].shape)}{operations}"))
         boxes.append((box, face, any(it.out.array in results for it, _ in inside)))
     used = {end for edge in edges for end in edge}

@@ -397,7 +397,7 @@ def _numbers(face: Face, box: Box, picture: Picture) -> None:
     if box.kind == "rest":
         return
     word = "data" if old.isdisjoint(box.nodes) else "old data"
-    if len(box.outputs or box.nodes) == 1 or box.kind == "node":
+    if _is_one(box):
         value = values[(box.outputs or box.nodes)[0]]
         face.rows.append((word, number(value.data, picture.digits)))
         if value.op is not CONSTANT:
@@ -418,6 +418,11 @@ def _numbers(face: Face, box: Box, picture: Picture) -> None:
             number(math.hypot(*reached), picture.digits) if reached else "–",
         )
     )
+
+
+def _is_one(box: Box) -> bool:
+    """Whether the numbers of a box are those of one Value."""
+    return box.kind == "node" or len(box.outputs or box.nodes) == 1
 
 
 def _range(numbers: list[float]) -> str:
@@ -609,7 +614,7 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
     if not picture.graph.has_gradients:
         rows.append(("–", INK, "gradient not computed yet"))
         return rows
-    if kinds - {"node", "rest"}:
+    if any(box.kind != "rest" and not _is_one(box) for box in picture.boxes):
         rows.append(("|grad|", FAINT, "length of all gradients, √Σg²"))
     looks = [flow_look(edge.sent, Widths([])) for edge in picture.edges if edge.sent]
     finite = [edge for edge in picture.edges if edge.sent and math.isfinite(edge.norm)]
@@ -626,8 +631,8 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
     widths = Widths(edge.norm for edge in finite)
     if widths.low < widths.high:
         scale = "" if widths.power == 1.0 else ", not in proportion"
-        words = f"size: {number(widths.low, 2)} … {number(widths.high, 2)}{scale}"
-        rows.append(("━", MIXED_FLOW, words))
+        low, high = (number(float(f"{x:.2g}")) for x in (widths.low, widths.high))
+        rows.append(("━", MIXED_FLOW, f"size: {low} … {high}{scale}"))
     return rows
 
 

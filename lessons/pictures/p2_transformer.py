@@ -243,7 +243,7 @@ if not FAST:
 #
 # ## Who looks at whom?
 #
-# One patch asks, all patches answer. What the patch in the middle looks at, in each head:
+# One patch asks, all patches answer. What a patch in the middle looks at, in each head:
 
 # %%
 with record_calls() as calls:
@@ -254,8 +254,8 @@ asking = 5  # row 1, column 1
 most = max(weight for head in heads for weight in head.matrix()[asking])
 viz.pictures(
     {"looks at": [head.matrix()[asking] for head in heads]},
-    columns=[f"head {head.head}" for head in heads],
-    low=0.0, high=most, title="Where the patch in row 1, column 1 looks, at t = 0.5",
+    columns=[f"head {head.head + 1}" for head in heads],
+    low=0.0, high=most, title="Where a patch in the middle looks, at t = 0.5",
 )  # fmt: skip
 
 # %% tags=["check"]

@@ -144,6 +144,26 @@ def test_a_gradient_of_zero_is_a_number_and_its_edge_is_dashed() -> None:
     assert words_of(text)[words_of(text).index("w") + 1 :][:4] == ["data", "3", "grad", "0"]
 
 
+def test_no_line_fills_the_gaps_of_a_dashed_one() -> None:
+    x, w = Value(0.0, label="x"), Value(3.0, label="w")
+    y = x * w
+    y.backward()
+    edges = re.findall(r'<g class="edge".*?</g>', viz.draw(y).svg(), re.S)
+    lines = [re.findall(r'<path [^>]*fill="none"[^>]*>', edge) for edge in edges]
+    assert sorted(["stroke-dasharray" in line for line in found] for found in lines) == [[False, False], [True]]
+
+
+def test_the_legend_explains_only_what_is_there_and_writes_sizes_in_plain_digits(gpt: Drawn) -> None:
+    k, xs = Value(2.0, label="k"), [3.0, 100.0, 17.0, 40.0]
+    total = sum((k * x for x in xs), Value(0.0)) + Value(1.0, label="b")
+    total.backward()
+    one_result = viz.draw(total, budget=4)  # the folded sum has one result, so its gradient is a number
+    assert "folded into" in one_result.source
+    assert "|grad|" not in one_result.source
+    assert "size: 1 … 160" in one_result.source
+    assert viz.draw(gpt.loss, calls=gpt.calls, budget=24).source.count("|grad|") > 1  # in boxes and in the legend
+
+
 def test_two_edges_when_a_value_is_used_twice() -> None:
     a = Value(3.0, label="a")
     for out in (a + a, a * a):

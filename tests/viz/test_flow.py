@@ -345,6 +345,16 @@ def test_units_measured_on_more_examples_are_counted_there():
     ]
 
 
+def test_layers_that_are_given_are_those_of_the_sentence() -> None:
+    x = Value(1e-9, label="x")
+    results = [x := (0.01 * x).tanh() for _ in range(6)]
+    results[-1].backward()
+    assert "at layer 1 it is" in viz.flow(results[-1]).findings[0]
+    blocks = {f"blocks.{i}": [value.grad] for i, value in enumerate(results[1:])}
+    (found,) = viz.flow(results[-1], layers=blocks).findings
+    assert found.startswith("The gradient vanishes on its way back: at blocks.0 it is 1e−8 of what it is at blocks.4,")
+
+
 @pytest.mark.parametrize("width", [1, 3])
 def test_towers_of_bare_values_are_found_without_recorded_calls(width):
     def findings(weight, bend=Value.tanh, layers=12):

@@ -44,6 +44,14 @@ def test_every_instruction_of_the_forward_half_is_a_line(compiled: object) -> No
         assert f"<B>{path}</B>" in source
 
 
+def test_one_is_not_a_plural() -> None:
+    program = jit(lambda x: x * x)
+    program.value_and_grad([3.0])
+    source = viz.draw_program(program).source
+    assert ">1 number<" in source
+    assert "1 · 1 operation<" in source
+
+
 def test_the_top_line_is_the_summary(compiled: object) -> None:
     assert compiled.summary() in viz.draw_program(compiled).source  # type: ignore[attr-defined]
 

@@ -120,7 +120,7 @@ def findings(
             modules,
             _gains(graph, regions, groups),
             groups,
-            [*towers, *(_towers(graph, groups) if groups else _raw_towers(graph))],
+            [*towers, *(_towers(graph, groups) if groups else () if towers else _raw_towers(graph))],
         ),
         *_unreached(parameters, modules, groups),
         *(_units(groups, units or {}) if groups or units else _single_units(graph)),

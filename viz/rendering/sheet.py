@@ -435,8 +435,10 @@ def _line(points: list[Point], look: style.EdgeLook, first: bool, last: bool, ac
                 if look.broken
                 else _head(points[0], points[1], look.color, half, look.barred, across)
             )
-    ends = _shortened(points, 0.0, HEAD - 1.0, across) if last else points
-    parts.append(f'<path d="{path(ends, across)}" fill="none" stroke="{style.MIXED}" stroke-width="{look.thin:g}"/>')
+    if not look.dashed:  # it would fill the gaps
+        ends = _shortened(points, 0.0, HEAD - 1.0, across) if last else points
+        line = f'fill="none" stroke="{style.MIXED}" stroke-width="{look.thin:g}"'
+        parts.append(f'<path d="{path(ends, across)}" {line}/>')
     if last:
         parts.append(_head(points[-1], points[-2], style.MIXED, 4.0, across=across))
     data = "".join(f' data-{name}="{html.escape(words)}"' for name, words in look.data.items())

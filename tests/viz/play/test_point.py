@@ -299,6 +299,17 @@ def test_damaged_links_open_with_what_is_right_in_them(screen: Opened) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [790, 1008])
+def test_in_the_frame_of_a_lesson_every_gradient_is_in_sight(screen: Opened, width: int) -> None:
+    screen.open()
+    size = {"width": width, "height": 612, "deviceScaleFactor": 1}
+    screen.browser.call("Emulation.setDeviceMetricsOverride", **size, mobile=False)
+    ends = "[...document.querySelectorAll('.leaf-row .slope')].map(e => e.getBoundingClientRect().right)"
+    graph = "document.querySelector('.graph').getBoundingClientRect().left"
+    assert max(screen.evaluate(ends)) <= screen.evaluate(graph)
+
+
+@pytest.mark.browser
 def test_a_typed_formula(screen: Opened) -> None:
     screen.open()
     screen.fill("#set-formula", "L = (a*b + c) * ")
