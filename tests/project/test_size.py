@@ -13,7 +13,7 @@ BUDGET = {
     "tinygrad_edu": 4_610,  # without the compiler and training; with tensors, missing packages, and lines that fit
     "tinygrad_edu/compiler": 13_290,  # with modules for Workers, programs on disk, the places of constants
     "tinygrad_edu/training": 1_770,  # what gpt and image share: settings, files of any size, folders, engines
-    "gpt": 10_600,  # with GPT-2: its tokens, their files, and a forward pass on arrays
+    "gpt": 10_620,  # with GPT-2: its tokens, their files, a forward pass on arrays; threads shared by processes
     "image": 2_640,  # pictures from words: data, five presets, painting, judging, commands, and a report of a run
     "viz": 19_750,  # with an own layout of drawings: siblings in order, long lines straight, words that hide nothing
     "viz/play": 8_760,  # with models from files, a race of two Workers, a flow, a painter, dot products at once
