@@ -67,12 +67,18 @@ def recurrent(width: int, steps: int = 5) -> Value:
     return sum((v - 1.0) ** 2 for v in h)
 
 
+def twice() -> Value:
+    a = Value(3.0, "a")
+    return a + a
+
+
 def cross_entropy() -> Value:
     return F.cross_entropy([Value(2.0, "z0"), Value(-1.0, "z1"), Value(0.5, "z2")], 1)
 
 
 CASES: dict[str, Callable[[], Value | Drawn]] = {
     "expression of micrograd": lecture_expression,
+    "twice the same": twice,
     "chain of 90": lambda: chain(60),
     "chain of 3,000": lambda: chain(2000),
     "12 diamonds": lambda: diamonds(12),
@@ -185,6 +191,17 @@ def test_words_hide_no_box_and_no_other_words(drawing: Drawing) -> None:
             assert hidden(a, box) < 0.04 * hidden(a, a)  # a corner
         for b in words[:i]:
             assert hidden(a, b) < 0.1 * min(hidden(a, a), hidden(b, b))
+
+
+def test_words_hide_no_arrowhead(drawing: Drawing) -> None:
+    root, *_ = parsed(drawing)
+    words = [area for _, area in areas(root, "words")]
+    for element, dx, dy in walked(root):
+        if element.get("class") == "edge":
+            for head in element.iter(f"{SVG}polygon"):
+                xs, ys = zip(*(map(float, c.split(",")) for c in head.attrib["points"].split()), strict=True)
+                whole = min(xs) + dx, min(ys) + dy, max(xs) + dx, max(ys) + dy
+                assert all(hidden(whole, area) < 0.4 * hidden(whole, whole) for area in words)
 
 
 def test_words_hide_no_other_line(drawing: Drawing) -> None:

@@ -528,6 +528,7 @@ def _labels(
     other words or another line.
     """
     taken: list[Area] = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
+    taken += [head for line, *_ in paths for head in _heads(line, across)]
     places: dict[int, list[tuple[float, Area]]] = {}  # of the words of each wire, with what they would hide there
     reach: dict[int, Area] = {}
     near: dict[int, list[Point]] = {}  # other lines there
@@ -569,6 +570,16 @@ def _labels(
         or any(_hides(area, (x, y, x, y)) for x, y in near[edge])
     ]  # fmt: skip
     return found, hiding
+
+
+def _heads(line: Line, across: bool) -> list[Area]:
+    """Where the arrowheads of a line are."""
+    found = []
+    for there, (x, y), length in ((line.first, line.points[0], HEAD), (line.last, line.points[-1], -HEAD)):
+        if there:
+            tip, end = ((x, y - 3), (x + length, y + 3)) if across else ((x - 3, y), (x + 3, y + length))
+            found.append((min(tip[0], end[0]), min(tip[1], end[1]), max(tip[0], end[0]), max(tip[1], end[1])))
+    return found
 
 
 EDGE = 2.5  # points: what words hide at their edge is not missed
