@@ -190,6 +190,20 @@ def test_processes_share_the_threads(
     assert own_threads(threads) == own
 
 
+@needs_torch
+def test_the_engine_of_one_of_two_processes_uses_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    try:
+        model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=8, n_head=2))
+        make_engine(model, TrainConfig(engine="torch", threads=6, batch_size=4))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def torchrun(arguments: list[str], processes: int = 2) -> list[str]:
     """Return the command; torchrun finds a free port on the loopback interface."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]

@@ -524,8 +524,8 @@ def _labels(
     paths: Sequence[_Path],
     across: bool,
 ) -> tuple[dict[int, Area], list[int]]:
-    """Where the words of each line stand: on its last piece, where they cover least; and which still hide a box,
-    other words or another line.
+    """Where the words of each line stand: on its last piece, where they cover least; and which still hide a box, an
+    arrowhead, other words or another line.
     """
     taken: list[Area] = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
     taken += [head for line, *_ in paths for head in _heads(line, across)]
