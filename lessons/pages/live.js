@@ -107,7 +107,7 @@
       hurry = setTimeout(() => restart(lost("stopped")), 2000);
     } else restart(lost("stopped"));
   };
-  const deep = " (calls, or the operations of a graph, one after another, were more than a browser takes: about 2,000)";
+  const deep = " (calls, or the operations of a graph, one after another, were more than a browser takes: about 1,000)";
   const lost = why => ({ html: "", seconds: 0, error: [
     why.includes("call stack") ? why + deep : why,
     "Python had to be started again: the names of all cells are gone. Press Run all above.",

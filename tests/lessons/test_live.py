@@ -560,6 +560,16 @@ def test_when_python_itself_ends_it_starts_again_and_says_so(lesson: Browser) ->
     assert output(lesson, "cell-2").strip() == "2"
 
 
+def test_a_graph_that_is_too_deep_says_so_and_one_of_a_thousand_operations_is_not(lesson: Browser) -> None:
+    for count, words in ((1000, "fine"), (10_000, "more than a browser takes")):
+        chain = f"c = Value(1.0)\nfor _ in range({count}): c = c + 0.1\ndel c\nprint('fine')"
+        type_into(lesson, "cell-2", f"from tinygrad_edu import Value\n{chain}")
+        press(lesson, "cell-2", "Run")
+        wait_until_done(lesson, "cell-2")
+        assert words in output(lesson, "cell-2")
+    lesson.console.clear()  # Pyodide's own words
+
+
 def test_a_reset_brings_a_new_python_and_shows_nothing_of_the_old_one(lesson: Browser) -> None:
     type_into(lesson, "cell-2", "print('begun')\nimport builtins\nbuiltins.len = None\nwhile True:\n    pass")
     press(lesson, "cell-2", "Run")
