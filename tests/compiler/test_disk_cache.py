@@ -127,6 +127,59 @@ def test_the_folder(
     assert disk_cache.folder(kind) == (None if expected is None else Path(expected.replace("kernels", kind)))
 
 
+MOVES = """
+import sys
+import numpy as np
+from tinygrad_edu.compiler.llvm_backend import codegen, moves
+from tinygrad_edu.compiler.runtime import disk_cache
+kept = []
+disk_cache.keep, keep = lambda *what: kept.append(what) or keep(*what), disk_cache.keep
+texts = {"clear": moves.clear(), "move": moves.kernel(True), "all": moves.run_all()}
+numbers, offsets = np.arange(1.0, 4.0), np.array([0, 16])
+table = [2, offsets.ctypes.data, numbers.ctypes.data, 8]
+for group in sys.argv[1:]:
+    kernels = {name: codegen.Kernel(texts[name], table) for name in group.split("+")}
+    codegen.compile_all([*kernels.values()])
+    if "clear" in kernels:
+        kernels["clear"]()
+print(numbers.tolist(), len(kept))
+"""
+
+
+def moves(*groups: str) -> str:
+    """Return the numbers after kernels that were compiled in these groups, and how many files were added."""
+    return subprocess.run([sys.executable, "-c", MOVES, *groups], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("place", ["kernels"], indirect=True)
+def test_kernels_that_were_compiled_together_are_found_one_by_one(place: Path) -> None:
+    cleared, untouched = "[0.0, 2.0, 0.0]", "[1.0, 2.0, 3.0]"
+    assert moves("clear+all") == f"{cleared} 3\n"  # the object, and two names that lead to it
+    assert moves("all") == f"{untouched} 0\n"
+    assert moves("move+clear") == f"{cleared} 2\n"  # another object, for the new one only
+    assert moves("clear", "all+move") == f"{cleared} 0\n"
+    for file in place.glob("object_*"):  # as when the folder is halved
+        content = file.read_bytes()
+        file.unlink()
+        assert moves("clear+all+move") != f"{cleared} 0\n"
+        assert moves("clear+all+move") == f"{cleared} 0\n"
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", ["kernels"], indirect=True)
+def test_two_processes_may_have_compiled_the_same_kernel_with_others(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert moves("clear+all") == "[0.0, 2.0, 0.0] 3\n"
+    monkeypatch.setenv("TINYGRAD_EDU_KERNELS", str(tmp_path / "other"))
+    assert moves("clear+move") == "[0.0, 2.0, 0.0] 3\n"
+    for file in (tmp_path / "other").iterdir():  # one of them writes the name last
+        file.replace(place / file.name)
+    monkeypatch.setenv("TINYGRAD_EDU_KERNELS", str(place))
+    for groups in (("clear+all+move",), ("all", "move", "clear"), ("move+all", "clear")):
+        assert moves(*groups) == "[0.0, 2.0, 0.0] 0\n"
+
+
 def test_the_folder_stays_small(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_cache, "LARGEST", 10_000)
     monkeypatch.setattr(disk_cache, "OFTEN", 2)
@@ -148,6 +201,8 @@ def test_the_name_has_everything_that_the_code_depends_on(monkeypatch: pytest.Mo
         (llvmlite, "__version__", "0.0"),
         (llvm, "get_host_cpu_name", lambda: "another"),
         (native, "PASSES", ("sroa",)),
+        (native, "LEVEL", 2),
+        (native, "WITHOUT", "-disable-cgp"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, other)

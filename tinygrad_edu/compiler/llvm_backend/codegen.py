@@ -34,7 +34,7 @@ from ..program.ir import Access, Program
 from ..runtime import disk_cache, memory
 from ..runtime.views import View
 from .llvm_math import Formulas, able
-from .text import HERE, SMALLER, SMALLEST, Target, Text
+from .text import HERE, SMALLER, SMALLEST, Target, Text, joined
 
 __all__ = ["Arrays", "able", "available", "kernel"]
 
@@ -55,7 +55,7 @@ def _llvm() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=LEVEL
     )
     return llvm, machine, llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
@@ -76,8 +76,13 @@ def available() -> bool:
 
 
 #: The text already has vector loops: only its variables must move into registers. All the passes of a standard pipeline
-#: take ten times as long and produce code of the same speed.
+#: take ten times as long and produce code of the same speed; so do LLVM's second level of optimization, and its search
+#: for other counters of loops, for which only a global option exists: with a version whose options we do not know, it
+#: stays on.
 PASSES = ("sroa", "simplify_cfg", "instruction_combine")
+LEVEL = 1
+WITHOUT = "-disable-lsr"
+KNOWN = range(20, 23)
 
 
 def _run_passes(module: Any, machine: Any, names: Sequence[str]) -> None:
@@ -88,40 +93,76 @@ def _run_passes(module: Any, machine: Any, names: Sequence[str]) -> None:
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
 
 
+def _object(text: str) -> bytes:
+    """Return the machine code of a text."""
+    llvm, machine, _ = _llvm()
+    module = llvm.parse_assembly(text)
+    _run_passes(module, machine, PASSES)
+    if llvm.llvm_version_info[0] not in KNOWN:
+        return bytes(machine.emit_object(module))
+    llvm.set_option("", WITHOUT)
+    try:
+        return bytes(machine.emit_object(module))
+    finally:
+        llvm.set_option("", f"{WITHOUT}=false")  # for others who use LLVM in this process
+
+
 @cache
 def _processor() -> str:
     """Return what machine code depends on besides its text."""
     llvm, machine, _ = _llvm()
     features = llvm.get_host_cpu_features().flatten()
     cpu = llvm.get_host_cpu_name()
-    return repr((sys.modules["llvmlite"].__version__, llvm.llvm_version_info, machine.triple, cpu, features, PASSES))
+    how = (PASSES, LEVEL, WITHOUT)
+    return repr((sys.modules["llvmlite"].__version__, llvm.llvm_version_info, machine.triple, cpu, features, how))
 
 
 _compiling = threading.RLock()
+_functions: dict[str, Callable[[int], None]] = {}  # by text
 
 
-@cache
-def _compiled(text: str) -> Callable[[int], None]:
-    """Compile the function ``@kernel`` of a text; its argument is the address of its table."""
-    llvm, machine, engine = _llvm()
-    kept = disk_cache.folder("kernels") is not None
-    name = f"kernel_{hashlib.sha256(((_processor() if kept else '') + text).encode()).hexdigest()}"
-    with _compiling:
-        if not engine.get_function_address(name):  # another thread may have made it meanwhile
-            code = disk_cache.find("kernels", name) if kept else None
-            if code is None:
-                module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
-                _run_passes(module, machine, PASSES)
-                if kept:
-                    code = machine.emit_object(module)
-                    disk_cache.keep("kernels", name, code)
-                else:
-                    engine.add_module(module)
-            if code is not None:
-                engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-            engine.finalize_object()
-    function: Callable[[int], None] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(name))
-    return function
+def _compile(texts: Iterable[str]) -> None:
+    """Compile the functions ``@kernel`` of texts; their argument is the address of a table.
+
+    What is new becomes one object, which takes less time than one for each. On disk, the name of a function leads to
+    that of its object.
+    """
+    with _compiling:  # another thread may be making the same
+        kept = disk_cache.folder("kernels") is not None
+        new = [text for text in dict.fromkeys(texts) if text not in _functions]
+        names = {text: f"kernel_{_digest((_processor() if kept else '') + text)}" for text in new}
+        missing = {name: text for text, name in names.items() if not (kept and _found(name))}
+        if missing:
+            code = _object(joined(missing))
+            _add(code)
+            if kept:
+                whole = f"object_{_digest(''.join(missing))}"
+                for name, content in (whole, code), *((name, whole.encode()) for name in missing):
+                    disk_cache.keep("kernels", name, content)
+        for text, name in names.items():
+            address = _llvm()[2].get_function_address(name)
+            _functions[text] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _found(name: str) -> bool:
+    """Load the function of this name if it is on disk; return whether it is there."""
+    if not _llvm()[2].get_function_address(name):  # it may be in an object that is already loaded
+        whole = disk_cache.find("kernels", name)
+        code = disk_cache.find("kernels", whole.decode()) if whole else None
+        if code is None:
+            return False
+        _add(code)
+    return True
+
+
+def _add(code: bytes) -> None:
+    llvm, _, engine = _llvm()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
 
 
 def wasm_object(text: str) -> bytes:
@@ -146,26 +187,34 @@ class Kernel:
         text: the module, whose function ``@kernel`` takes the address of the table.
         table: integers and addresses: what the text loads as ``ptr``.
         kept: objects that must live as long.
+        function: its machine code, once it is compiled.
     """
 
     def __init__(self, text: str, table: Sequence[int], kept: Any = ()) -> None:
         self.text, self.kept = text, kept
         self.table = np.array(table, np.int64)
-        self._function: Callable[[int], None] | None = None
+        self.function: Callable[[int], None] | None = None
         self._address = self.table.ctypes.data
 
     def compiled(self) -> Kernel:
         """Make it ready to run on this computer, and return it."""
-        self._function = _compiled(self.text)
+        compile_all([self])
         return self
 
     def __call__(self) -> None:
         """Run the kernel."""
-        self._function(self._address)  # type: ignore[misc]
+        self.function(self._address)  # type: ignore[misc]
 
     def addresses(self) -> tuple[int, int]:
         """Return the addresses of the function and of the table."""
-        return ctypes.cast(self._function, ctypes.c_void_p).value or 0, self._address  # type: ignore[arg-type]
+        return ctypes.cast(self.function, ctypes.c_void_p).value or 0, self._address  # type: ignore[arg-type]
+
+
+def compile_all(kernels: Sequence[Kernel]) -> None:
+    """Make kernels ready to run on this computer; together, this takes less time."""
+    _compile([kernel.text for kernel in kernels])
+    for kernel in kernels:
+        kernel.function = _functions[kernel.text]
 
 
 class Arrays(Protocol):
@@ -421,17 +470,23 @@ class _Writer(Text):
 
     def _strips(self, strip: _Axis, places: Iterable[_Pointer], do: Callable[[str | None], None]) -> None:
         """Loop along an axis, a vector at a time; the last one has a mask if it is incomplete."""
-        columns = self._extent(strip)
+        columns, size = self._extent(strip), self._size(strip)
+        rest = size % self.lanes
+        if size <= self.lanes:
+            do(self._first_lanes(columns) if rest else None)
+            return
         whole = self.emit(f"and i64 {columns}, {-self.lanes}")
         with self.loop(whole, self.lanes) as i, self._moved(strip, i, places):
             do(None)
-        if self._size(strip) % self.lanes == 0:
-            return
-        with self.loop(self.emit(f"add i64 {columns}, {self.lanes - 1}"), self.lanes, whole) as i:  # once or never
-            left = self.emit(f"sub i64 {columns}, {i}")
-            mask = self.emit(f"icmp slt {self._indices()}, {self.spread(self.lanes, 'i64', left)}")
-            with self._moved(strip, i, places):
-                do(mask)
+        if rest:
+            with self._moved(strip, whole, places):
+                do(self._first_lanes(self.emit(f"sub i64 {columns}, {whole}")))
+
+    def _first_lanes(self, count: str) -> str:
+        """Return a mask."""
+        lanes = self.spread(self.lanes, "i32", self.emit(f"trunc i64 {count} to i32"))
+        numbers = ", ".join(f"i32 {n}" for n in range(self.lanes))
+        return self.emit(f"icmp slt <{self.lanes} x i32> <{numbers}>, {lanes}")
 
     def _for_each_total(self, member: Member, do: Callable[[Member], None]) -> None:
         places = [self.places[member.out], self.places[_total_of(member)]]

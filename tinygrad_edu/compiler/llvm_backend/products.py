@@ -129,79 +129,73 @@ class _Lanes:
                 f"({self.vector} {value}, ptr {pointer}, i32 {self.item}, {mask})"
             )
 
-    def pack(self, vectors: int, masked: bool) -> str:
-        """Write the function that copies ``%k`` terms of some columns, so that those of a term are neighbors."""
+    def pack(self) -> str:
+        """Write the function that copies ``%k`` terms of a vector of columns, so that those of a term are neighbors.
+
+        Only ``%left`` of the columns are there; in the place of others are any numbers.
+        """
         text = Text()
-        width = vectors * self.size
         done = text.variable("i64")
         text.line(f"store i64 0, ptr {done}")
         if self.lanes & (self.lanes - 1) == 0:
-            self._pack_squares(text, done, vectors, masked)
-        masks = self.masks(text, vectors, masked)
+            self._pack_squares(text, done)
+        (mask,) = self.masks(text, 1, masked=True)
         with text.when(text.emit(f"icmp eq i64 %far, {self.item}")), text.repeated(done, "%k") as k:
-            start, to = text.at("%from", "%near", k), text.at("%to", str(width), k)
-            for n, mask in enumerate(masks):
-                found = self.load(text, text.moved(start, str(n * self.size)), mask)
-                self.store(text, found, text.moved(to, str(n * self.size)))
+            self.store(text, self.load(text, text.at("%from", "%near", k), mask), text.at("%to", "%width", k))
         apart = text.spread(self.lanes, "i64", "%far")
         numbers = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
         offsets = text.emit(f"mul <{self.lanes} x i64> {apart}, <{numbers}>")
         with text.repeated(done, "%k") as k:  # the remainder
-            start, to = text.at("%from", "%near", k), text.at("%to", str(width), k)
-            for n, mask in enumerate(masks):
-                first = text.at(start, "%far", str(n * self.lanes))
-                pointers = text.emit(f"getelementptr i8, ptr {first}, <{self.lanes} x i64> {offsets}")
-                found = text.emit(
-                    f"call {self.vector} @llvm.masked.gather.{self.suffix}.v{self.lanes}p0(<{self.lanes} x ptr> "
-                    f"{pointers}, i32 {self.item}, {mask}, {self.vector} zeroinitializer)"
-                )
-                self.store(text, found, text.moved(to, str(n * self.size)))
+            start = text.at("%from", "%near", k)
+            pointers = text.emit(f"getelementptr i8, ptr {start}, <{self.lanes} x i64> {offsets}")
+            found = text.emit(
+                f"call {self.vector} @llvm.masked.gather.{self.suffix}.v{self.lanes}p0(<{self.lanes} x ptr> "
+                f"{pointers}, i32 {self.item}, {mask}, {self.vector} zeroinitializer)"
+            )
+            self.store(text, found, text.at("%to", "%width", k))
         return text.function(
-            f"internal void @{self.packing(vectors, masked)}(ptr %from, ptr %to, i64 %k, i64 %near, i64 %far, "
-            f"i64 %left) nounwind {_ATTRIBUTES}"
+            f"internal void @pack{self.lanes}(ptr %from, ptr %to, i64 %k, i64 %near, i64 %far, i64 %left, i64 %width) "
+            f"nounwind {_ATTRIBUTES}"
         )
 
-    def _pack_squares(self, text: Text, done: str, vectors: int, masked: bool) -> None:
+    def _pack_squares(self, text: Text, done: str) -> None:
         """Write the part of it for terms that are neighbors: square blocks at a time, while there are whole ones."""
-        width = vectors * self.size
-        with text.when(text.emit(f"icmp eq i64 %near, {self.item}")):  # then square blocks at a time
-            columns = [text.at("%from", "%far", str(n)) for n in range(vectors * self.lanes)]
-            if masked:  # the other lanes are never stored
-                columns = [
-                    text.emit(f"select i1 {text.emit(f'icmp slt i64 {n}, %left')}, ptr {column}, ptr %from")
-                    for n, column in enumerate(columns)
-                ]
+        with text.when(text.emit(f"icmp eq i64 %near, {self.item}")):
+            columns = ["%from"]
+            for n in range(1, self.lanes):
+                there = text.emit(f"icmp slt i64 {n}, %left")
+                columns.append(text.emit(f"select i1 {there}, ptr {text.at('%from', '%far', str(n))}, ptr %from"))
             with text.repeated(done, "%k", self.lanes) as k:
-                offset = text.emit(f"mul nsw i64 {k}, {self.item}")
-                to = text.at("%to", str(width), k)
-                for v in range(vectors):
-                    own = columns[v * self.lanes : (v + 1) * self.lanes]
-                    block = [self.load(text, text.moved(column, offset)) for column in own]
-                    for n, row in enumerate(self._transposed(text, block)):
-                        self.store(text, row, text.moved(to, str(n * width + v * self.size)))
-
-    def packing(self, vectors: int, masked: bool) -> str:
-        """Return the name of this function."""
-        return f"pack{self.lanes}x{vectors}{'m' * masked}"
+                offset, to = text.emit(f"mul nsw i64 {k}, {self.item}"), text.at("%to", "%width", k)
+                block = [self.load(text, text.moved(column, offset)) for column in columns]
+                for n, row in enumerate(self._transposed(text, block)):
+                    self.store(text, row, text.at(to, "%width", str(n)))
 
     def _transposed(self, text: Text, rows: list[str]) -> list[str]:
-        """Transpose a square: interleave the first half of the rows with the second, again and
-        again."""
-        half = self.lanes // 2
-        low, high = (
-            ", ".join(f"i32 {lane + half * upper + self.lanes * other}" for lane in range(half) for other in (0, 1))
-            for upper in (0, 1)
-        )
-        for _ in range(half.bit_length()):
-            rows = [
-                text.emit(
-                    f"shufflevector {self.vector} {rows[n]}, {self.vector} {rows[n + half]}, "
-                    f"<{self.lanes} x i32> <{order}>"
+        """Transpose a square: interleave the halves of blocks of 128 bits, as every processor can, then the blocks."""
+        lanes, block = range(self.lanes), min(self.lanes, 16 // self.item)
+        columns = [[*lanes] for _ in lanes]  # of the numbers in each row
+        for step in (1 << n for n in range(self.lanes.bit_length() - 1)):
+            if step < block:
+                lower = [n for n in lanes if n % block < block // 2]
+                parts = [lower[n : n + step] for n in range(0, len(lower), step)]
+                low = [n + self.lanes * other for part in parts for other in (0, 1) for n in part]
+                orders = (low, [n + block // 2 for n in low])
+            else:
+                low = [n for n in range(2 * self.lanes) if n // block % 2 == 0]
+                orders = (low, [n + block for n in low])
+            before, held = rows, columns
+            rows, columns = [""] * self.lanes, [[]] * self.lanes
+            for n in lanes:
+                first, second = n & ~step, n | step
+                order = orders[n // step % 2]
+                places = ", ".join(f"i32 {place}" for place in order)
+                rows[n] = text.emit(
+                    f"shufflevector {self.vector} {before[first]}, {self.vector} {before[second]}, "
+                    f"<{self.lanes} x i32> <{places}>"
                 )
-                for n in range(half)
-                for order in (low, high)
-            ]
-        return rows
+                columns[n] = [(held[first] + held[second])[place] for place in order]
+        return [row for _, row in sorted(zip(columns, rows, strict=True))]
 
 
 class _Tiles(_Lanes):
@@ -219,8 +213,7 @@ class _Tiles(_Lanes):
                 "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
                 *dict.fromkeys([*self.declared(), *self.of_a.declared()]),
                 *(self._tile(rows, *block) for block in blocks for rows in self.rows),
-                *(self.pack(*block) for block in blocks),
-                self.of_a.pack(1, False),
+                *dict.fromkeys([self.pack(), self.of_a.pack()]),
                 *(self._columns(*block) for block in blocks),
                 self._driver(),
             ]
@@ -311,8 +304,12 @@ class _Tiles(_Lanes):
         text.line(f"store ptr %b, ptr {first}")
         text.line(f"store i64 %bk, ptr {apart}")
         with text.when("%pack"):
-            name = self.packing(vectors, masked)
-            text.line(f"call void @{name}(ptr %b, ptr %scratch, i64 %high, i64 %bk, i64 %bn, i64 %left)")
+            for n in range(vectors):
+                start, to = text.at("%b", "%bn", str(n * self.lanes)), text.moved("%scratch", str(n * self.size))
+                text.line(
+                    f"call void @pack{self.lanes}(ptr {start}, ptr {to}, i64 %high, i64 %bk, i64 %bn, i64 %left, "
+                    f"i64 {vectors * self.size})"
+                )
             text.line(f"store ptr %scratch, ptr {first}")
             text.line(f"store i64 {vectors * self.size}, ptr {apart}")
         b, step = text.emit(f"load ptr, ptr {first}"), text.emit(f"load i64, ptr {apart}")
@@ -379,8 +376,10 @@ class _Tiles(_Lanes):
                 self._ask_for_the_next(text, t, table)
             with text.when(text.emit(f"icmp ne ptr {packed}, null")), text.loop(m, self.rows[0]) as i:
                 start, to = text.at(pointers[0], am, i), text.at(packed, text.emit(f"mul nsw i64 {k}, {self.item}"), i)
-                name = self.of_a.packing(1, False)
-                text.line(f"call void @{name}(ptr {start}, ptr {to}, i64 {k}, i64 {ak}, i64 {am}, i64 0)")
+                rows, size = self.rows[0], self.of_a.size
+                text.line(
+                    f"call void @pack{rows}(ptr {start}, ptr {to}, i64 {k}, i64 {ak}, i64 {am}, i64 {rows}, i64 {size})"
+                )
             text.line(f"store i64 0, ptr {column}")
             with text.repeated(column, n, whole) as j:
                 call("2", j)

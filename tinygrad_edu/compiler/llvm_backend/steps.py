@@ -17,7 +17,7 @@ import numpy as np
 from ..program.ir import Access, Instruction
 from ..runtime import memory
 from ..runtime.views import View, merged
-from . import moves, products
+from . import codegen, moves, products
 from .codegen import Arrays, Kernel
 
 #: A list of repetitions, or of moves, may have this many entries.
@@ -45,6 +45,11 @@ def kernels(home: Arrays, it: Instruction, batch: int, order: tuple[int, int] | 
     if it.reduce == "sum" and (it.op == "mul" or (it.op in ("copy", "neg") and views.reduced())):
         return _product(views, order)
     return None
+
+
+def compile_all(calls: Sequence[Kernel]) -> None:
+    """Make kernels ready to run, also as one: together, this takes less time."""
+    codegen.compile_all([*calls, Kernel(moves.run_all(), [])] if len(calls) > 1 else calls)
 
 
 def all_in_one(calls: Sequence[Kernel]) -> Kernel:

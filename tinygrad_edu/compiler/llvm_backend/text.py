@@ -5,7 +5,8 @@ Counters and other variables are written as memory; LLVM puts them into register
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -140,3 +141,21 @@ def from_table(text: Text, kinds: str) -> list[str]:
         address = text.emit(f"getelementptr i64, ptr %table, i64 {n}")
         names.append(text.emit(f"load {'ptr' if kind == 'p' else 'i64'}, ptr {address}, align 8"))
     return names
+
+
+def joined(texts: Mapping[str, str]) -> str:
+    """Join texts into one.
+
+    Args:
+        texts: each has a function ``@kernel``, which gets the name given here.
+    """
+    declared: dict[str, None] = {}
+    bodies = []
+    for name, text in texts.items():
+        lines = text.splitlines()
+        declared |= dict.fromkeys(line for line in lines if line.startswith("declare"))
+        body = "\n".join([line for line in lines if not line.startswith("declare")])
+        if own := re.findall(r"^define internal \w+ @(\w+)\(", body, re.MULTILINE):
+            body = re.sub(rf"@({'|'.join(own)})\(", rf"@{name}_\1(", body)
+        bodies.append(body.replace("@kernel(", f"@{name}("))
+    return "\n".join([*declared, *bodies])

@@ -282,13 +282,13 @@ def _able(few: set[int], it: Instruction) -> bool:
 
 def _joined(steps: list[Step]) -> list[Step]:
     """Join neighboring kernels: Python then makes one call for all of them."""
+    kernels.compile_all([step for step in steps if isinstance(step, machine.Kernel)])
     result: list[Step] = []
     run: list[machine.Kernel] = []
     for step in [*steps, None]:
         if isinstance(step, machine.Kernel):
             run.append(step)
             continue
-        run = [kernel.compiled() for kernel in run]
         result += [kernels.all_in_one(run)] if len(run) > 1 else run
         run = []
         result += [step] if step else []

@@ -38,12 +38,13 @@ def in_place(updates: Sequence[Update], threads: Threads, native: bool) -> Calla
             own = start // piece % threads.count
             arrays, program = update.part(start - first, stop - first), update.program(stop - start)
             if native:
-                shares[own].append(kernel(program, arrays).compiled())
+                shares[own].append(kernel(program, arrays))
                 continue
             free = iter(scratch[own])
             buffers = Buffers(program, [next(free)[: stop - start] if a is None else a for a in arrays], 1, dtype)
             shares[own] += [step for it in program.instructions for step in lower(it, buffers)]
         first += update.size
+    codegen.compile_all([step for steps in shares for step in steps if isinstance(step, codegen.Kernel)])
 
     def run() -> None:
         threads.run(_run_all, [(steps,) for steps in shares if steps])

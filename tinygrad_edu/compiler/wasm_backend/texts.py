@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ..llvm_backend.text import joined as together
+
 __all__ = ["joined"]
 
 _MASKED = re.compile(r"@llvm\.masked\.(load|store|gather|scatter)\.v(\d+)(f32|f64|i64)[.\w]*")
@@ -21,25 +23,18 @@ def joined(texts: Sequence[str], calls: Mapping[str, Sequence[tuple[int, int]]])
         texts: each has a function ``@kernel``.
         calls: for each function to make, the indices of the texts, and the tables, in the order in which they run.
     """
-    declared: dict[str, None] = {}
-    bodies = []
-    for n, text in enumerate(texts):
-        body = []
-        for line in text.splitlines():
-            if "@llvm.prefetch" in line:
-                continue
-            line = _MASKED.sub(lambda m: f"@masked.{m[1]}.v{m[2]}{m[3]}", line)
-            if line.startswith("declare"):
-                declared[line] = None
-            else:
-                body.append(line.replace("@kernel(", f"@kernel{n}("))
-        own = "|".join(re.findall(r"^define internal \w+ @(\w+)\(", "\n".join(body), re.MULTILINE))
-        bodies.append(re.sub(rf"@({own})\(", rf"@\1_{n}(", "\n".join(body)) if own else "\n".join(body))
-    first = [_masked(line) if "@masked" in line else line for line in declared]
+    text = together({f"kernel{n}": _replaced(text) for n, text in enumerate(texts)})
+    lines = [_masked(x) if x.startswith("declare") and "@masked" in x else x for x in text.splitlines()]
     for name, each in calls.items():
-        lines = [f"  call void @kernel{n}(ptr inttoptr (i32 {table} to ptr))" for n, table in each]
-        bodies.append("\n".join([f"define void @{name}() {{", *lines, "  ret void", "}"]))
-    return "\n".join([*first, *bodies]).replace("define void @kernel", "define internal void @kernel")
+        kernels = [f"  call void @kernel{n}(ptr inttoptr (i32 {table} to ptr))" for n, table in each]
+        lines += [f"define void @{name}() {{", *kernels, "  ret void", "}"]
+    return "\n".join(lines).replace("define void @kernel", "define internal void @kernel")
+
+
+def _replaced(text: str) -> str:
+    """Return a text without prefetches, that calls functions of ours instead of masked instructions."""
+    lines = [line for line in text.splitlines() if "@llvm.prefetch" not in line]
+    return _MASKED.sub(lambda m: f"@masked.{m[1]}.v{m[2]}{m[3]}", "\n".join(lines))
 
 
 def _masked(declaration: str) -> str:
