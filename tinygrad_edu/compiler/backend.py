@@ -36,7 +36,11 @@ class Executor:
 
     def __init__(self, program: Program, batch: int) -> None:
         self.program, self.batch = program, batch
-        self.random = np.random.default_rng(0)
+
+    @cached_property
+    def random(self) -> np.random.Generator:
+        """The generator, if no other one has been set: programs that draw nothing do not load numpy's."""
+        return np.random.default_rng(0)
 
     @cached_property
     def inputs(self) -> list[Any]:

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -150,7 +151,6 @@ class Compiled:
         self._versions: list[_Version] = []  # the latest ones, the current one last
         self._compilations = 0  # because something has changed
         self._programs = 0
-        self._random = np.random.default_rng(0)
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -363,7 +363,7 @@ class Compiled:
             ) from None
         except Exception as error:  # what another library's arrays say
             raise TypeError(f"{wanted}; got {shown(given)}: {error}") from None
-        if np.ma.is_masked(given):
+        if "numpy.ma" in sys.modules and np.ma.is_masked(given):  # numpy loads it when it is first used
             raise TypeError(f"{wanted}; got an array with masked numbers: fill them with .filled(0.0), and pass a mask")
         if array.dtype.kind == "b":
             array = array.astype(np.int64)
@@ -462,8 +462,9 @@ class Compiled:
                 executor = self._made(program, gradient, size)
             found = version.executors[gradient, size] = (executor, parameters)
             version.in_python = executor.in_python
+            if any(array.kind == "random" for array in program.arrays):
+                executor.random = self._random
             self.compile_seconds += time.perf_counter() - start
-        found[0].random = self._random
         return found[0]
 
     def _made(self, program: Program, gradient: bool, size: int, often: bool = False) -> Executor:
@@ -528,7 +529,12 @@ class Compiled:
 
     def seed(self, seed: int) -> None:
         """Restart the random draws of Dropout."""
-        self._random = np.random.default_rng(seed)
+        self._random.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+
+    @cached_property
+    def _random(self) -> np.random.Generator:
+        """What all executors draw from."""
+        return np.random.default_rng(0)
 
     # --- explaining --------------------------------------------------------------------------------------------------
 

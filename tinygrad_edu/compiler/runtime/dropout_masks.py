@@ -17,8 +17,6 @@ import numpy as np
 from ..program.ir import Array
 from .axis_order import LANES
 
-Generator = np.random.Generator
-
 
 @dataclass(frozen=True)
 class Share:
@@ -50,7 +48,7 @@ class Share:
         return [Share(self.first + sum(sizes[:i]), size, self.examples) for i, size in enumerate(sizes)]
 
 
-def dropout_mask(random: Generator, shape: Sequence[int], p: float, share: Share | None) -> Any:
+def dropout_mask(random: np.random.Generator, shape: Sequence[int], p: float, share: Share | None) -> Any:
     """Return whether each number is kept, with probability 1 − p: shape ``(examples of the share, *shape)``.
 
     Without a share the array has no examples, and the numbers are the same for all of them.
@@ -74,7 +72,7 @@ def dropout_mask(random: Generator, shape: Sequence[int], p: float, share: Share
     return (draws >= np.uint32(dropped)).reshape(share.size, *shape)
 
 
-def mask_of(array: Array, random: Generator, order: Sequence[int], share: Share) -> Any:
+def mask_of(array: Array, random: np.random.Generator, order: Sequence[int], share: Share) -> Any:
     """Return which numbers of a ``random`` array are kept, axes in the order of the program, the lanes last if it has
     any.
 

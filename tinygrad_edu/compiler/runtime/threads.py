@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Threads:
@@ -27,6 +29,8 @@ class Threads:
         ended."""
         if self.count == 1:
             return [function(*a) for a in arguments]
+        from concurrent.futures import ThreadPoolExecutor, wait
+
         if self._others is None or self._process != os.getpid():  # a forked process has none of these threads
             self._process, self._others = os.getpid(), ThreadPoolExecutor(self.count - 1, thread_name_prefix="batch")
         mine, *theirs = arguments

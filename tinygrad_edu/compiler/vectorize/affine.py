@@ -46,9 +46,20 @@ def inherit(places: IntArray) -> Box | None:
     if len(places) < LEAST_FILLED * float(np.prod(shape, dtype=np.float64)):
         return None
     inside = places[:, axes] - low[axes]
-    if shape and len(np.unique(np.ravel_multi_index(tuple(inside.T), shape))) != len(places):
+    if shape and not are_distinct(inside, shape):
         return None
     return None if not shape and len(places) > 1 else (inside, shape)
+
+
+def are_distinct(places: IntArray, shape: tuple[int, ...]) -> bool:
+    """Return whether no two rows, places in a box of this shape, are the same.
+
+    >>> are_distinct(np.array([[0, 1], [1, 1]]), (2, 2)), are_distinct(np.array([[0, 1], [0, 1]]), (2, 2))
+    (True, False)
+    """
+    taken = np.zeros(shape, bool)  # np.unique would take longer, and its first call loads numpy.ma
+    taken[tuple(places.T)] = True
+    return int(np.count_nonzero(taken)) == len(places)
 
 
 def nest(features: IntArray) -> Box | None:

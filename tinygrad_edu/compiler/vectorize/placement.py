@@ -18,7 +18,7 @@ from ...errors import TinygradEduError
 from ..frontend.simplify import Normal
 from ..frontend.tracers import RANDOM
 from ..program.ir import Access, Array, Instruction, Operand, identity
-from .affine import IntArray, fit, inherit, nest
+from .affine import IntArray, are_distinct, fit, inherit, nest
 
 _MAX_AXES = 12
 
@@ -47,7 +47,7 @@ class Placement:
         else:
             self.slot_starts = np.cumsum([0] + [parameters.size(t) for t in body.slots])
             size = int(self.slot_starts[-1])
-        self.boundaries = np.unique(self.slot_starts)
+        self.boundaries = np.array(sorted({*self.slot_starts.tolist()}), np.int64)
         self.parameter = self.new(Array((size,), "parameter", label="params"))
         constants = list(normal.constants.items())
         self.constant = self.new(Array((len(constants),), "constant", data=np.array([c for _, c in constants], float)))
@@ -235,7 +235,7 @@ def _in_order(box: IntArray, images: IntArray) -> tuple[tuple[int, ...], tuple[i
     """
     low = box.min(axis=0)
     size = tuple(int(n) for n in box.max(axis=0) - low + 1)
-    if not math.prod(size) == len(box) == len(np.unique(box, axis=0)):
+    if math.prod(size) != len(box) or not are_distinct(box - low, size):
         return None
     found = fit(box - low, images)
     if found is None:
