@@ -28,6 +28,8 @@ class Measures:
     Attributes:
         crossings: places where two lines cross.
         length: of all lines together, in points.
+        lines: how many there are; of what several lines share, one.
+        box: the median height of boxes, in points.
         text: the height of the median text when the picture fills the screen, in pixels; never above its own size.
         size: width and height in points.
     """
@@ -36,6 +38,13 @@ class Measures:
     length: float
     text: float
     size: Point
+    lines: int = 0
+    box: float = 0.0
+
+    @property
+    def scaled(self) -> float:
+        """The mean length of a line in heights of boxes: comparable when boxes hold more or less."""
+        return self.length / max(1, self.lines) / (self.box or 1.0)
 
 
 def measured(svg: str) -> Measures:
@@ -52,7 +61,23 @@ def measured(svg: str) -> Measures:
     scale = min(1280 / width, 720 / height, 1.0)
     sizes = [float(text.get("font-size", "16").removesuffix("px")) for text in root.iter(f"{_SVG}text")]
     length = sum(math.dist(a, b) for line in lines for a, b in pairwise(line))
-    return Measures(_crossings(lines), length, scale * median(sizes or [16.0]), (width, height))
+    text = scale * median(sizes or [16.0])
+    heights = list(_heights(root))
+    return Measures(_crossings(lines), length, text, (width, height), len(lines), median(heights or [0.0]))
+
+
+def _heights(root: ElementTree.Element) -> Iterator[float]:
+    """The height of each box: of what is largest in it."""
+    for element in root.iter(f"{_SVG}g"):
+        if element.get("class") != "node":
+            continue
+        found = [float(box.get("height", "0")) for box in element.iter(f"{_SVG}rect")]
+        found += [2 * float(circle.get("ry", "0")) for circle in element.iter(f"{_SVG}ellipse")]
+        for outline in element.iter(f"{_SVG}polygon"):
+            ys = [float(y) for y in re.findall(r",(-?[\d.]+)", outline.get("points", ""))]
+            found.append(max(ys) - min(ys))
+        if found:
+            yield max(found)
 
 
 def _lines(root: ElementTree.Element) -> Iterator[list[Point]]:
@@ -136,13 +161,14 @@ def compare(before: Path, after: Path, page: Path) -> str:
             for word, path, m in zip(("before", "after"), paths, found, strict=True)
         ]
         figures.append(f"<h2>{html.escape(name)}</h2>{''.join(parts)}")
-    lines = [f"{'':26}{'crossings':>18}{'length of lines':>24}{'text in px':>16}"]
+    lines = [f"{'':26}{'crossings':>14}{'length of lines':>22}{'per line, boxes':>18}{'text in px':>14}"]
     lines += [
-        f"{name:26}{b.crossings:9}{a.crossings:9}{b.length:12,.0f}{a.length:12,.0f}{b.text:8.1f}{a.text:8.1f}"
+        f"{name:26}{b.crossings:7}{a.crossings:7}{b.length:11,.0f}{a.length:11,.0f}{b.scaled:9.2f}{a.scaled:9.2f}"
+        f"{b.text:7.1f}{a.text:7.1f}"
         for name, b, a in rows
     ]
     crossings = [sum(found[i].crossings for _, *found in rows) for i in (0, 1)]
     lengths = [sum(found[i].length for _, *found in rows) for i in (0, 1)]
-    lines.append(f"{'all':26}{crossings[0]:9}{crossings[1]:9}{lengths[0]:12,.0f}{lengths[1]:12,.0f}")
+    lines.append(f"{'all':26}{crossings[0]:7}{crossings[1]:7}{lengths[0]:11,.0f}{lengths[1]:11,.0f}")
     page.write_text(f"{_HEAD}<pre>{html.escape(chr(10).join(lines))}</pre>{''.join(figures)}", encoding="utf-8")
     return "\n".join(lines)

@@ -3,7 +3,9 @@
 It needs ``torch``, ``torchview``, ``torchviz`` and Graphviz's ``dot``, which this project does not. All three draw the
 same programs, and ``docs/compare.py`` measures them. torchviz has a box per operation that a gradient passes, torchview
 one per module and tensor, without parameters; ours has as many as can be read on a screen, and in the second column as
-many as torchviz has, as far as there are. A box of ours is larger: it holds data and gradient.
+many as torchviz has, as far as there are. A box of ours is larger: it holds data and gradient. So lengths are also
+given per line, in heights of the median box. The last column is ``dot`` with exactly the boxes of ours, numbers and
+words on lines included: it tells a layout from what is laid out.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import graphviz
 import torch
 import torchview
 import torchviz
@@ -142,8 +145,9 @@ def _svg(drawing: Any) -> Measures:
 
 def main() -> None:
     """Print the table."""
-    print(f"{'':12}{'ours':>22}{'ours, as many boxes':>22}{'torchviz':>22}{'torchview':>22}")
-    print(f"{'':12}" + 4 * f"{'cross':>7}{'points':>9}{'px':>6}")
+    names = ("ours", "ours, as many boxes", "torchviz", "torchview", "dot, boxes of ours")
+    print(f"{'':12}" + "".join(f"{name:>29}" for name in names))
+    print(f"{'':12}" + len(names) * f"{'cross':>7}{'points':>9}{'boxes':>7}{'px':>6}")
     cases: list[Case] = [perceptron, recurrent, gates, gpt]
     for case in cases:
         (loss, calls), (model, inputs) = case()
@@ -152,14 +156,18 @@ def main() -> None:
         theirs = torchviz.make_dot(model(*inputs), params=dict(model.named_parameters()))
         boxes = sum("label" in line and "->" not in line for line in theirs.body)
         view = torchview.draw_graph(model, input_data=inputs, depth=6, expand_nested=True, device="cpu")
+        ours = viz.draw(loss, calls=calls)
         found = [
-            measured(viz.draw(loss, calls=calls).svg()),
+            measured(ours.svg()),
             measured(viz.draw(loss, calls=calls, budget=max(2, boxes)).svg()),
             _svg(theirs),
             _svg(view.visual_graph),
+            _svg(graphviz.Source(ours.source)),
         ]
         print(
-            f"{case.__name__:12}" + "".join(f"{m.crossings:7}{m.length:9,.0f}{m.text:6.1f}" for m in found), flush=True
+            f"{case.__name__:12}"
+            + "".join(f"{m.crossings:7}{m.length:9,.0f}{m.scaled:7.2f}{m.text:6.1f}" for m in found),
+            flush=True,
         )
 
 

@@ -15,7 +15,7 @@ BUDGET = {
     "tinygrad_edu/training": 1_770,  # what gpt and image share: settings, files of any size, folders, engines
     "gpt": 10_620,  # with GPT-2: its tokens, their files, a forward pass on arrays; threads shared by processes
     "image": 2_640,  # pictures from words: data, five presets, painting, judging, commands, and a report of a run
-    "viz": 19_750,  # with an own layout of drawings: siblings in order, long lines straight, words that hide nothing
+    "viz": 20_150,  # with an own layout of drawings: lines part where that saves crossings, words that hide nothing
     "viz/play": 8_760,  # with models from files, a race of two Workers, a flow, a painter, dot products at once
     "lessons": 11_850,  # with judged predictions, cells that run in the browser, a search, arrays without numpy
     "lessons/supplements": 9_150,  # with the same in PyTorch

@@ -8,6 +8,7 @@ from itertools import combinations
 import pytest
 
 import viz
+from tests.viz.test_readable import gates
 from tinygrad_edu import Value
 from viz.rendering.layout import Layout, Thing, arrange
 
@@ -202,6 +203,48 @@ def crossings(layout: Layout) -> int:
         k != m and side(p, q, r) * side(p, q, s) < 0 and side(r, s, p) * side(r, s, q) < 0
         for (k, p, q), (m, r, s) in combinations(pieces, 2)
     )
+
+
+def test_lines_part_early_where_fewer_cross_then() -> None:
+    # Box 2 is computed from 0 and 1 in a row, 3 from nothing; both feed 4 … 7. With 3 in the layer of 2, 6 pairs cross;
+    # one layer before, its lines part around 2: one crosses the line to 2, and two those from it.
+    boxes = [Thing(60.0, 40.0) for _ in range(8)]
+    edges = [(0, 1), (1, 2)] + [(a, b) for a in (2, 3) for b in (4, 5, 6, 7)]
+    layout = arrange(boxes, edges)
+    assert boxes[3].x < boxes[2].x
+    assert layout.crossings == crossings(layout) == 3
+
+
+def test_boxes_of_different_widths_have_no_more_crossings_than_their_order() -> None:
+    boxes = [Thing(20.0 + 17.0 * (5 * i % 7), 30.0) for i in range(7)] + [Thing(40.0, 30.0)]
+    layout = arrange(boxes, [(i, 7) for i in range(7)])
+    paths = [[] for _ in layout.lines]
+    for line, x, y in along(layout, True):
+        paths[layout.lines.index(line)].append((x, y))
+    for one, other in combinations(paths, 2):
+        for x, y in one:  # the upper one stays above
+            level = min(other, key=lambda point: abs(point[0] - x))
+            if abs(level[0] - x) < 0.5 and x < boxes[7].x:
+                assert (y < level[1]) == (one[-1][1] < other[-1][1])
+
+
+def test_what_has_no_inputs_stands_next_to_what_it_feeds() -> None:
+    boxes = [Thing(30.0, 30.0), Thing(90.0, 30.0), Thing(40.0, 30.0)]
+    arrange(boxes, [(0, 2), (1, 2)])
+    assert boxes[0].x + boxes[0].width == pytest.approx(boxes[1].x + boxes[1].width)
+
+
+def test_the_inputs_of_gates_stand_at_each_gate() -> None:
+    loss = gates()
+    loss.backward()
+    svg = viz.draw(loss).svg()
+    again = Counter(re.findall(r"<title>(\w+) again</title>", svg))
+    assert again == {"x": 3, "h": 3}
+    own = re.findall(r'id="(\w+)" class="node"[^>]*data-name="x"', svg)
+    assert len(re.findall(rf'<g class="edge"[^>]*data-from="{own[0]}"', svg)) == 4
+    a, b = Value(2.0, "a"), Value(3.0, "b")  # used often, but their lines do not cross much
+    loss = (a * b + b**2) * (a - b) + (a + b).relu()
+    assert " again</title>" not in viz.draw(loss).svg()
 
 
 def test_two_inputs_of_four_gates_cross_no_more_than_they_must() -> None:

@@ -72,6 +72,17 @@ def twice() -> Value:
     return a + a
 
 
+def shared() -> Value:
+    a = Value(3.0, "a")
+    b = a + a
+    return b * b * b + a
+
+
+def numbers() -> Value:
+    x = Value(2.0, "x")
+    return 3 * x**2 + 2 * x - 1 / x + 0.5
+
+
 def cross_entropy() -> Value:
     return F.cross_entropy([Value(2.0, "z0"), Value(-1.0, "z1"), Value(0.5, "z2")], 1)
 
@@ -79,6 +90,8 @@ def cross_entropy() -> Value:
 CASES: dict[str, Callable[[], Value | Drawn]] = {
     "expression of micrograd": lecture_expression,
     "twice the same": twice,
+    "shared": shared,
+    "numbers in a formula": numbers,
     "chain of 90": lambda: chain(60),
     "chain of 3,000": lambda: chain(2000),
     "12 diamonds": lambda: diamonds(12),

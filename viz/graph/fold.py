@@ -159,6 +159,7 @@ class Picture:
         look: a function that may change the face of a box, given its Values.
         said: the words of what is pointed out in each box, once they were asked for.
         faces: what :func:`viz.style.face` says about each box, once it was asked for.
+        again: the edges that begin at a name instead of a line from its box, once they were asked for.
     """
 
     graph: Graph
@@ -175,6 +176,7 @@ class Picture:
     look: Callable[[list[Value], Any], object] | None = None
     said: dict[Box, list[str]] = field(default_factory=dict)
     faces: dict[Box, Any] = field(default_factory=dict)
+    again: dict[Edge, int] | None = None
 
     @property
     def total(self) -> int:

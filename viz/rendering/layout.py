@@ -10,26 +10,25 @@ box that they come from, so lines from different boxes never merge.
 
 from __future__ import annotations
 
-import math
-import random
-from bisect import bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from .order import Way, planned
+
 Point = tuple[float, float]
 
 LANE = 6.0  # points: the room of a line that passes a layer
+STUB = 10.0  # the straight piece of a line at a box, for its arrowhead
 SPACE = 16.0  # between boxes of a layer
 TURN = 24.0  # points: the room of a line that leads back, as in a cycle
-GAP = 32.0  # between layers
+GAP = 28.0  # between layers
 PAD = 10.0  # inside of a frame
-STEEP = 0.16  # layers are farther apart, as a share of how far a line between them climbs, up to STEEPEST points
+STEEP = 0.13  # layers are farther apart, as a share of how far a line between them climbs, up to STEEPEST points
 STEEPEST = 150.0
-SWEEPS = 12
-FEW, STARTS = 120, 12  # cells of a frame, and other orders that are tried when its lines cross
 
 
 @dataclass(eq=False)
@@ -72,11 +71,12 @@ class Line:
 
 @dataclass
 class Layout:
-    """The size of the picture, and its lines; boxes and frames know their places."""
+    """The size of the picture, its lines, and how often they cross; boxes and frames know their places."""
 
     width: float
     height: float
     lines: list[Line]
+    crossings: int = 0
 
 
 @dataclass(eq=False)
@@ -98,13 +98,10 @@ class _Item:
 class _Cell:
     item: _Item | None
     size: float
-    rank: float
     layer: int
     before: list[_Joint] = field(default_factory=list)
     after: list[_Joint] = field(default_factory=list)
-    place: float = 0.0
     c: float = 0.0
-    wish: float = 0.0
     offset: float = 0.0
 
 
@@ -144,6 +141,7 @@ class _Inside:
     items: dict[Any, _Item] = field(default_factory=dict)
     arrows: dict[Any, _Arrow] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    crossings: int = 0
     shift: Point = (0.0, 0.0)
 
 
@@ -216,7 +214,7 @@ def arrange(
                 }
             size = (item.thing.width, item.thing.height)
             item.main, item.cross = size if across else size[::-1]
-        main, cross, here.lines = _layered([*here.items.values()], [*here.arrows.values()], tight)
+        main, cross, here.lines, here.crossings = _layered([*here.items.values()], [*here.arrows.values()], tight)
         w, h = (main, cross) if across else (cross, main)
         if frame is None:
             return w, h
@@ -248,7 +246,7 @@ def arrange(
 
     width, height = measure(None)
     settle(None, 0.0, 0.0)
-    return Layout(width, height, lines)
+    return Layout(width, height, lines, sum(here.crossings for here in inside.values()))
 
 
 def _around(box: Thing) -> list[Thing | None]:
@@ -262,23 +260,18 @@ def _around(box: Thing) -> list[Thing | None]:
 # --- one frame --------------------------------------------------------------------------------------------------------
 
 
-def _layered(items: list[_Item], arrows: list[_Arrow], tight: float) -> tuple[float, float, list[Line]]:
-    """Place the items of one frame; returns the size along the flow and across, and the lines."""
+def _layered(items: list[_Item], arrows: list[_Arrow], tight: float) -> tuple[float, float, list[Line], int]:
+    """Place the items of one frame; returns the size along the flow and across, the lines, and how often they cross."""
     order = _sorted(items, arrows)
     turn = {item: i for i, item in enumerate(order)}
     back = [arrow for arrow in arrows if turn[arrow.a] > turn[arrow.b]]  # in a cycle
     arrows = [arrow for arrow in arrows if turn[arrow.a] <= turn[arrow.b]]
-    layer = _layers(order, [(arrow.a, arrow.b) for arrow in arrows])
-    last = max(layer.values(), default=0)
-    cells = [_Cell(item, item.cross, item.rank, layer[item]) for item in items]
-    for item, cell in zip(items, cells, strict=True):
-        item.cell = cell
-    _join(arrows, layer, cells)
-    layers: list[list[_Cell]] = [[] for _ in range(last + 1)]
-    for cell in cells:
-        layers[cell.layer].append(cell)
-    _order(layers)
-    _align(layers)
+    layers, crossings = _cells(order, items, arrows)
+    cells = [cell for row in layers for cell in row]
+    layer = {item: item.cell.layer for item in items}
+    last = len(layers) - 1
+    space = tight * SPACE
+    _align(layers, space)
     low = min((cell.c - cell.size / 2 for cell in cells), default=0.0) - TURN * len(back)
     high = max((cell.c + cell.size / 2 for cell in cells), default=0.0)
     for cell in cells:
@@ -287,7 +280,7 @@ def _layered(items: list[_Item], arrows: list[_Arrow], tight: float) -> tuple[fl
             cell.item.c = cell.c
     joints = list(dict.fromkeys(joint for arrow in arrows for joint in arrow.joints))
     _attach(joints)
-    _straighten(layers)
+    _straighten(layers, space)
     gaps = [tight * GAP] * len(layers)
     for arrow in arrows:
         end = arrow.joints[-1].a.layer
@@ -303,7 +296,14 @@ def _layered(items: list[_Item], arrows: list[_Arrow], tight: float) -> tuple[fl
         main += gaps[number] if number < last else 0.0
     for item in items:
         at = layer[item]
-        item.m = main if item.door == "out" else 0.0 if item.door else (starts[at] + stops[at]) / 2
+        if item.door:
+            item.m = main if item.door == "out" else 0.0
+        elif not item.cell.before and not item.door and item.cell.after:  # near what it feeds
+            item.m = stops[at] - item.main / 2
+        elif item.cell.before and not item.cell.after:
+            item.m = starts[at] + item.main / 2
+        else:
+            item.m = (starts[at] + stops[at]) / 2
     lines: dict[tuple[_Joint, ...], Line] = {}
     for arrow in arrows:
         runs: list[list[_Joint]] = []
@@ -329,7 +329,7 @@ def _layered(items: list[_Item], arrows: list[_Arrow], tight: float) -> tuple[fl
     if back:
         main += TURN
     turned = [_turned(arrow, starts[layer[arrow.b]], stops[layer[arrow.a]], k) for k, arrow in enumerate(back)]
-    return main, high - low, [*lines.values(), *turned]
+    return main, high - low, [*lines.values(), *turned], crossings
 
 
 def _turned(arrow: _Arrow, start: float, stop: float, number: int) -> Line:
@@ -348,11 +348,13 @@ def _points(joint: _Joint, starts: list[float], stops: list[float], begins: bool
     """Corners from one layer to the next, including the way through the layer where it begins and where it ends."""
     a, b = joint.a, joint.b
     out, into = a.c + joint.out, b.c + joint.into
-    points = [(stops[a.layer], out), (starts[b.layer], into)]
-    if begins and a.item is not None:
-        points.insert(0, (a.item.m + a.item.main / 2, out))
+    leaves, arrives = stops[a.layer], starts[b.layer]
+    stub = min(STUB, (arrives - leaves) / 4)  # the same for all lines between two layers: otherwise some would cross
+    points = [(leaves + stub, out), (arrives - stub, into)]
+    if begins:
+        points.insert(0, (leaves if a.item is None else a.item.m + a.item.main / 2, out))
     points.append((stops[b.layer] if b.item is None else b.item.m - b.item.main / 2, into))
-    return points if begins else points[1:]  # the last piece ended at the first point
+    return points
 
 
 def _sorted(items: list[_Item], arrows: list[_Arrow]) -> list[_Item]:
@@ -379,58 +381,52 @@ def _sorted(items: list[_Item], arrows: list[_Arrow]) -> list[_Item]:
     return order
 
 
-def _layers(order: list[_Item], ends: Iterable[tuple[_Item, _Item]]) -> dict[_Item, int]:
-    """The layer of each item: after what it is computed from, and as near as possible to what it feeds."""
-    into: dict[_Item, list[_Item]] = {item: [] for item in order}
-    out: dict[_Item, list[_Item]] = {item: [] for item in order}
-    for a, b in ends:
-        into[b].append(a)
-        out[a].append(b)
-    layer = dict.fromkeys(order, 0)
-    for item in order:
-        for before in into[item]:
-            layer[item] = max(layer[item], layer[before] + 1)
-    last = max((layer[item] for item in order), default=0)
-    if any(item.door == "out" for item in order) and any(layer[item] == last and item.door != "out" for item in order):
-        last += 1
-    for item in order:
-        if item.door == "out":
-            layer[item] = last
-    for item in reversed(order):
-        if item.door or not out[item]:
-            continue
-        # It moves to its users if nothing gets longer: what feeds only it moves along.
-        held = sum(1 for before in into[item] if into[before] or before.door or len(out[before]) > 1)
-        if held <= len(out[item]):
-            layer[item] = max(layer[item], min(layer[after] for after in out[item]) - 1)
-    return layer
+def _cells(order: list[_Item], items: list[_Item], arrows: list[_Arrow]) -> tuple[list[list[_Cell]], int]:
+    """Give each item its cell, each arrow its lanes and joints; returns the cells of each layer in order, and how often
+    lines cross.
+    """
+    number = {item: i for i, item in enumerate(items)}
+    doors: dict[_Item, dict[tuple[int, str], int]] = {}
+    for item in items:
+        doors[item] = {key: i for i, key in enumerate(sorted(item.doors, key=item.doors.__getitem__))}
+    ways = tuple(
+        Way(
+            number[arrow.a], number[arrow.b], arrow.source,
+            doors[arrow.a].get((arrow.source, "out"), 0), doors[arrow.b].get((arrow.source, "in"), 0),
+        )
+        for arrow in arrows
+    )  # fmt: skip
+    plan = planned(
+        tuple(number[item] for item in order),
+        tuple(item.rank for item in items),
+        tuple(item.door for item in items),
+        ways,
+    )
+    cells = [_Cell(item, item.cross, at) for item, at in zip(items, plan.layer, strict=False)]
+    for item, cell in zip(items, cells, strict=True):
+        item.cell = cell
+    cells += [_Cell(None, LANE, at) for at in plan.layer[len(items) :]]
+    _join(arrows, [[cells[i] for i in route] for route in plan.routes])
+    return [[cells[i] for i in row] for row in plan.rows], plan.crossings
 
 
-def _join(arrows: list[_Arrow], layer: dict[_Item, int], cells: list[_Cell]) -> None:
-    """Give each arrow its lane in every layer between its ends."""
-    ends = [(arrow.a, arrow.b) for arrow in arrows]
-    depth = dict.fromkeys(layer, 0)
+def _join(arrows: list[_Arrow], routes: list[list[_Cell]]) -> None:
+    """Lead each arrow from cell to cell."""
+    depth: dict[_Item, int] = {}
     deepest: dict[_Item, list[_Item]] = {}
-    for a, b in sorted(ends, key=lambda pair: layer[pair[0]]):
-        depth[b] = max(depth[b], depth[a] + 1)
-    for a, b in ends:
+    for arrow in sorted(arrows, key=lambda arrow: arrow.a.cell.layer):
+        depth[arrow.b] = max(depth.get(arrow.b, 0), depth.get(arrow.a, 0) + 1)
+    for arrow in arrows:
+        a, b = arrow.a, arrow.b
         found = deepest.setdefault(b, [a])
-        if depth[a] > depth[found[0]]:
+        if depth.get(a, 0) > depth.get(found[0], 0):
             deepest[b] = [a]
-        elif depth[a] == depth[found[0]] and a is not found[0]:
+        elif depth.get(a, 0) == depth.get(found[0], 0) and a is not found[0]:
             found.append(a)
-    lanes: dict[tuple[_Item, int, int], _Cell] = {}
     shared: dict[tuple[_Cell, _Cell, int], _Joint] = {}
-    for arrow, (a, b) in zip(arrows, ends, strict=True):
-        route, key = [a.cell], arrow.source
-        for between in range(layer[a] + 1, layer[b]):
-            lane = (a, key, between)
-            if lane not in lanes:
-                lanes[lane] = _Cell(None, LANE, (a.rank + b.rank) / 2, between)
-                cells.append(lanes[lane])
-            route.append(lanes[lane])
-        route.append(b.cell)
-        spine = 8.0 if deepest[b] == [a] and depth[a] else 2.0 if depth[a] else 0.1
+    for arrow, route in zip(arrows, routes, strict=True):
+        a, b, key = arrow.a, arrow.b, arrow.source
+        spine = 8.0 if deepest[b] == [a] and depth.get(a, 0) else 2.0 if depth.get(a, 0) else 0.1
         for before, after in pairwise(route):
             joint = shared.get((before, after, key)) if after.item is None else None
             if joint is None:
@@ -446,177 +442,16 @@ def _join(arrows: list[_Arrow], layer: dict[_Item, int], cells: list[_Cell]) -> 
             arrow.joints.append(joint)
 
 
-# --- the order in each layer ------------------------------------------------------------------------------------------
-
-
-def _order(layers: list[list[_Cell]]) -> None:
-    """Sort the cells of each layer so that few lines cross; of equally good orders the first one counts."""
-    best, fewest = [row[:] for row in layers], math.inf
-    for number, start in enumerate(_starts(layers)):
-        for row, cells in zip(layers, start, strict=True):
-            row[:] = cells
-            _number(row)
-        for improve in (_sifted, _swept, _sifted)[number == 0 :]:
-            found = improve(layers)
-            if found < fewest:
-                best, fewest = [row[:] for row in layers], found
-        if not fewest:
-            break
-    for row, kept in zip(layers, best, strict=True):
-        row[:] = kept
-        _number(row)
-    if sum(map(len, layers)) <= FEW:
-        _in_program_order(layers)
-
-
-def _in_program_order(layers: list[list[_Cell]]) -> None:
-    """Swap siblings that are not in the order of the program, with what follows only them and what only they follow,
-    where no more lines cross then.
-    """
-    fewest = _crossings(layers)
-    for row in layers:
-        for i in range(len(row)):
-            for k in range(i + 1, len(row)):
-                if row[i].item is None or row[k].item is None or row[i].rank <= row[k].rank:
-                    continue
-                pairs = [(row[i], row[k]), *_partners(row[i], row[k], "before"), *_partners(row[i], row[k], "after")]
-                _swap(layers, pairs)
-                found = _crossings(layers)
-                if found > fewest:
-                    _swap(layers, pairs)
-                fewest = min(found, fewest)
-
-
-def _partners(a: _Cell, b: _Cell, side: str) -> list[tuple[_Cell, _Cell]]:
-    """The chains that lead to two cells of a layer, or on from them, pair by pair while they are alike."""
-    found: list[tuple[_Cell, _Cell]] = []
-    while True:
-        joints = [cell.before if side == "before" else cell.after for cell in (a, b)]
-        if [len(each) for each in joints] != [1, 1]:
-            return found
-        a, b = (each[0].a if side == "before" else each[0].b for each in joints)
-        back = [cell.after if side == "before" else cell.before for cell in (a, b)]
-        if a is b or [len(each) for each in back] != [1, 1]:
-            return found
-        found.append((a, b))
-
-
-def _swap(layers: list[list[_Cell]], pairs: list[tuple[_Cell, _Cell]]) -> None:
-    for a, b in pairs:
-        row = layers[a.layer]
-        i, k = row.index(a), row.index(b)
-        row[i], row[k] = b, a
-        _number(row)
-
-
-def _starts(layers: list[list[_Cell]]) -> Iterator[list[list[_Cell]]]:
-    """Orders to begin with: that of the program; for few cells also others, always the same ones."""
-    ranked = [sorted(row, key=lambda cell: cell.rank) for row in layers]
-    yield ranked
-    if sum(map(len, layers)) > FEW:
-        return
-    grouped = [ranked[0]]  # what has an often used source in common stands together
-    for row in ranked[1:]:
-        turn = {cell: i for i, cell in enumerate(grouped[-1])}
-        most = {cell: max((len(j.a.after), -turn[j.a]) for j in cell.before) if cell.before else (0, 0) for cell in row}
-        grouped.append(sorted(row, key=lambda cell: (-most[cell][1], cell.rank)))
-    yield grouped
-    chance = random.Random(0)
-    for _ in range(STARTS):
-        yield [chance.sample(row, len(row)) for row in ranked]
-
-
-def _swept(layers: list[list[_Cell]]) -> int:
-    """Sort layer by layer by what is next to it, keep the best order, and return how often lines cross in it."""
-    best, fewest = [row[:] for row in layers], _crossings(layers)
-    for sweep in range(SWEEPS):
-        if not fewest:
-            break
-        down = sweep % 2 == 0
-        for row in layers if down else reversed(layers):
-            for cell in row:
-                near = cell.before if down else cell.after
-                places = [_place(j.a, j.out) if down else _place(j.b, j.into) for j in near]
-                cell.wish = sum(places) / len(places) if places else cell.place
-            row.sort(key=lambda cell: (cell.wish, cell.place))
-            _number(row)
-        found = _crossings(layers)
-        if found < fewest:
-            best, fewest = [row[:] for row in layers], found
-    for row, kept in zip(layers, best, strict=True):
-        row[:] = kept
-        _number(row)
-    return fewest
-
-
-def _number(row: list[_Cell]) -> None:
-    for i, cell in enumerate(row):
-        cell.place = i / (len(row) - 1) if len(row) > 1 else 0.5
-
-
-def _place(cell: _Cell, door: float) -> float:
-    """Where a line is attached, with the doors of a frame in their order."""
-    return cell.place + 1e-3 * (door / cell.size if cell.size else 0.0)
-
-
-def _crossings(layers: list[list[_Cell]]) -> int:
-    return sum(_between(row) for row in layers[:-1])
-
-
-def _between(row: list[_Cell]) -> int:
-    """How many lines cross between a layer and the next."""
-    ends = sorted((_place(j.a, j.out), _place(j.b, j.into)) for cell in row for j in cell.after)
-    seen: list[float] = []
-    count = 0
-    for _, b in ends:
-        count += len(seen) - bisect_right(seen, b)
-        insort(seen, b)
-    return count
-
-
-def _sifted(layers: list[list[_Cell]]) -> int:
-    """Move each cell to the place of its layer where it crosses least, while that removes crossings; returns those that
-    are left.
-    """
-    better = sum(map(len, layers)) <= 400
-    for _ in range(4):
-        if not better:
-            break
-        better = False
-        for row in layers:
-            for cell in row[:]:
-                change = [0]  # of crossings, by how many others come before it
-                others = [other for other in row if other is not cell]
-                for other in others:
-                    change.append(change[-1] + _pair(other, cell) - _pair(cell, other))
-                least = min(change)
-                if least < change[row.index(cell)]:
-                    others.insert(change.index(least), cell)
-                    row[:] = others
-                    _number(row)
-                    better = True
-    return _crossings(layers)
-
-
-def _pair(a: _Cell, b: _Cell) -> int:
-    """How many lines of two cells of a layer cross when ``a`` comes first."""
-    count = 0
-    for left, right, at in ((a.before, b.before, "before"), (a.after, b.after, "after")):
-        ends = [[_place(j.a, j.out) if at == "before" else _place(j.b, j.into) for j in side] for side in (left, right)]
-        count += sum(x > y for x in ends[0] for y in ends[1])
-    return count
-
-
 # --- the middles of cells ---------------------------------------------------------------------------------------------
 
 
-def _align(layers: list[list[_Cell]]) -> None:
+def _align(layers: list[list[_Cell]], space: float) -> None:
     """Move cells to the lines that they belong to, in their order and without overlap."""
     for row in layers:
         at = 0.0
         for cell in row:
             cell.c = at + cell.size / 2
-            at += cell.size + SPACE
+            at += cell.size + space
         for cell in row:  # around the same middle
             cell.c -= at / 2
     for sweep in range(16):
@@ -633,10 +468,10 @@ def _align(layers: list[list[_Cell]]) -> None:
                     wishes.append((at / total, total))
                 else:
                     wishes.append((cell.c, 0.1))
-            _settle(row, wishes)
+            _settle(row, wishes, space)
 
 
-def _settle(row: list[_Cell], wishes: list[tuple[float, float]]) -> None:
+def _settle(row: list[_Cell], wishes: list[tuple[float, float]], space: float) -> None:
     """Middles as near as possible to the wished ones, in this order and without overlap: neighbors that would overlap
     move as one, to the mean of their wishes (isotonic regression).
     """
@@ -646,7 +481,7 @@ def _settle(row: list[_Cell], wishes: list[tuple[float, float]]) -> None:
         if i:
             before = row[i - 1]
             lanes = before.item is None and cell.item is None
-            offset += before.size / 2 + (SPACE / 2 if lanes else SPACE) + cell.size / 2
+            offset += before.size / 2 + (space / 2 if lanes else space) + cell.size / 2
         cell.offset = offset
         blocks.append([(wish - offset) * weight, weight, [cell]])
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
@@ -659,7 +494,7 @@ def _settle(row: list[_Cell], wishes: list[tuple[float, float]]) -> None:
             cell.c = total / weight + cell.offset
 
 
-def _straighten(layers: list[list[_Cell]]) -> None:
+def _straighten(layers: list[list[_Cell]], space: float) -> None:
     """Take the needless bends out of lines that pass several layers: each stays at one height as long as it can."""
     low = min((cell.c - cell.size / 2 for row in layers for cell in row), default=0.0)
     high = max((cell.c + cell.size / 2 for row in layers for cell in row), default=0.0)
@@ -671,7 +506,7 @@ def _straighten(layers: list[list[_Cell]]) -> None:
         for k, sign in ((0, 1), (1, -1)):
             if 0 <= i - sign < len(row):
                 other = row[i - sign]
-                apart = SPACE / 2 if other.item is None else SPACE
+                apart = space / 2 if other.item is None else space
                 ends[k] = other.c + sign * ((other.size + cell.size) / 2 + apart)
         return min(ends[0], cell.c), max(ends[1], cell.c)
 

@@ -69,7 +69,9 @@ def plain(boxes: Iterable[tuple[str, style.Face, bool]], edges: Iterable[tuple[s
 class _Painter:
     """Makes shapes and lines, and gives a line its look."""
 
-    def __init__(self, picture: Picture, lecture: bool, small: int, compact: int = 0) -> None:
+    def __init__(
+        self, picture: Picture, lecture: bool, small: int, compact: int = 0, again: dict[Edge, int] | None = None
+    ) -> None:
         self.picture = picture
         self.small = small
         self.compact = compact
@@ -80,7 +82,7 @@ class _Painter:
         self.edges: list[list[Edge]] = []  # of each line: what it stands for
         self.looked: dict[int, style.EdgeLook] = {}
         self.marks: dict[Box, int] = {}  # boxes whose lines go on in another row, with the number of the mark
-        self.again = _far_uses(picture)
+        self.again = _again(picture) if again is None else again
 
     def row(self, number: int, boxes: list[Box]) -> tuple[list[Shape], list[Wire]]:
         """The shapes and lines of one row."""
@@ -192,27 +194,74 @@ class _Painter:
 
 APART = 2  # columns: a use so far behind the first one has the name of the parameter beside it
 AGAIN = 2  # such columns at least; a single one has a line
+CROSSED, MANY = 8, 4  # crossings in a picture, and uses of an input, from which on its name may stand at each use
+SAVED = 3  # crossings, for which it does
+FEW = 40  # boxes: in a larger picture, that takes too long
 
 
-def _far_uses(picture: Picture) -> dict[Edge, int]:
-    """The lines of parameters and inputs that are used again and again on the way, as in the steps of a recurrent
-    network, with the column that they lead to: there the name stands again, so that no line crosses the picture.
+def _again(picture: Picture) -> dict[Edge, int]:
+    """The lines of parameters and inputs at whose ends the name stands again, with a number for each such name.
+
+    That is so where they are used again and again on the way, as in the steps of a recurrent network, and where many
+    lines would cross otherwise, as in the gates of an LSTM.
     """
+    if picture.again is not None:
+        return picture.again
     fed = {edge.target for edge in picture.edges}
-    column = columns(picture)
     uses: dict[Box, list[Edge]] = {}
     for edge in picture.edges:
-        if edge.source not in fed and edge.source.kind in ("node", "table", "leaves"):
-            uses.setdefault(edge.source, []).append(edge)
-    found: dict[Edge, int] = {}
-    for source, edges in uses.items():
-        first = min(column[edge.target] for edge in edges)
-        far = {edge: column[edge.target] for edge in edges if column[edge.target] >= first + APART}
+        source = edge.source
         if (
-            len(set(far.values())) >= AGAIN
+            source not in fed
+            and source.kind in ("node", "table", "leaves")
             and not style.is_number(source, picture)
             and style.face(source, picture).title
         ):
+            uses.setdefault(source, []).append(edge)
+    column = columns(picture)
+    picture.again = found = _far_uses(uses, column)
+    inputs = [source for source, edges in uses.items() if source is not picture.focus and not found.keys() & set(edges)]
+    ahead = dict.fromkeys(picture.boxes, 0)  # boxes on the longest path from each one on
+    for edge in reversed(picture.edges):
+        ahead[edge.source] = max(ahead[edge.source], ahead[edge.target] + 1)
+    near = {source: edges for source in inputs if len(edges := _near_uses(uses[source], column, ahead)) >= MANY - 1}
+    if not near or len(picture.boxes) > FEW or _crossings(picture, found) < CROSSED:
+        return found
+    numbers = {edge: -1 - i for i, edge in enumerate(picture.edges)}
+    firsts = {(edge.source, edge.target): numbers[edge] for edge in reversed(picture.edges)}  # one name for a * a
+
+    def names(sources: Iterable[Box]) -> dict[Edge, int]:
+        return found | {edge: firsts[source, edge.target] for source in sources for edge in near[source]}
+
+    chosen = set(near)
+    fewest = _crossings(picture, names(chosen))
+    for source in near:
+        left = _crossings(picture, names(chosen - {source}))
+        if left < fewest + SAVED:
+            chosen.remove(source)
+            fewest = left
+    picture.again = names(chosen)
+    return picture.again
+
+
+def _crossings(picture: Picture, again: dict[Edge, int]) -> int:
+    painter = _Painter(picture, False, style.SMALL_SIZE, 0, again)
+    return sheet.crossings(*painter.row(0, picture.boxes), painter.frames)
+
+
+def _near_uses(edges: list[Edge], column: dict[Box, int], ahead: dict[Box, int]) -> list[Edge]:
+    """All uses but the first one, which is the farthest one from the result."""
+    first = min(edges, key=lambda edge: (column[edge.target], -ahead[edge.target])).target
+    return [edge for edge in edges if edge.target is not first]
+
+
+def _far_uses(uses: dict[Box, list[Edge]], column: dict[Box, int]) -> dict[Edge, int]:
+    """Uses far behind the first one, with the column that they lead to."""
+    found: dict[Edge, int] = {}
+    for edges in uses.values():
+        first = min(column[edge.target] for edge in edges)
+        far = {edge: column[edge.target] for edge in edges if column[edge.target] >= first + APART}
+        if len(set(far.values())) >= AGAIN:
             found.update(far)
     return found
 

@@ -14,7 +14,6 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 
 from tinygrad_edu.console import visible
@@ -25,7 +24,7 @@ from .layout import PAD, Layout, Line, Point, Thing, arrange
 
 MARGIN = 6.0
 ROWS_APART = 18.0
-ROOM = 44.0  # for a line on both sides of its words
+ROOM = 34.0  # for a line on both sides of its words
 SENTENCE = 72  # characters: a longer line would make small pictures wide
 _BASE = 0.36  # of the size of letters: from the middle of a line down to its baseline
 
@@ -140,7 +139,7 @@ def _row(
         boxes, things, sizes, layout = placed
         if turned:
             _turn(layout, [*boxes, *things.values()], across)
-        words, hiding = _labels(wires, sizes, boxes, _paths(layout, across), across)
+        words, hiding = _labels(wires, sizes, boxes, layout, across)
         if best is None or len(hiding) < best[0]:
             best = len(hiding), placed, words
         if not hiding:
@@ -170,6 +169,11 @@ def _paths(layout: Layout, across: bool) -> list[_Path]:
         xs, ys = [x for x, _ in samples], [y for _, y in samples]
         found.append((line, samples, (min(xs), min(ys), max(xs), max(ys))))
     return found
+
+
+def crossings(shapes: Sequence[Shape], wires: Sequence[Wire], frames: dict[object, Frame]) -> int:
+    """How often lines cross."""
+    return _placed(shapes, wires, frames, True, style.SMALL_SIZE, 1.0, [1.0] * len(wires))[-1].crossings
 
 
 def middles(shapes: Sequence[Shape], wires: Sequence[Wire], frames: dict[object, Frame]) -> list[Point]:
@@ -521,55 +525,109 @@ def _labels(
     wires: Sequence[Wire],
     sizes: Sequence[Point],
     boxes: Sequence[Thing],
-    paths: Sequence[_Path],
+    layout: Layout,
     across: bool,
 ) -> tuple[dict[int, Area], list[int]]:
     """Where the words of each line stand: on its last piece, where they cover least; and which still hide a box, an
     arrowhead, other words or another line.
     """
+    paths = _paths(layout, across)
+    paper = (0.0, 0.0, layout.width, layout.height)
     taken: list[Area] = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
     taken += [head for line, *_ in paths for head in _heads(line, across)]
-    places: dict[int, list[tuple[float, Area]]] = {}  # of the words of each wire, with what they would hide there
-    reach: dict[int, Area] = {}
-    near: dict[int, list[Point]] = {}  # other lines there
+    places: dict[int, _Places] = {}
     for line, *_ in paths:
-        if not line.last or not wires[line.edges[0]].words:
-            continue
-        (edge,) = line.edges
-        w, h = sizes[edge]
-        (x1, y1), (x2, y2) = line.points[-3:-1] if len(line.points) > 2 else line.points
-        reach[edge] = left, up, right, down = min(x1, x2) - w, min(y1, y2) - h, max(x1, x2) + w, max(y1, y2) + h
-        near[edge] = sorted(
-            point for other, samples, path in paths if other is not line and _meet(path, reach[edge])
-            for point in samples if left <= point[0] <= right and up <= point[1] <= down
-        )  # fmt: skip
-        next_to = [area for area in taken if _meet(area, reach[edge])]
-        places[edge] = []
-        for t in STEPS:
-            x, y = _on(x1, y1, x2, y2, t, across)
-            area = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            level = near[edge][bisect_left(near[edge], (area[0],)) : bisect_right(near[edge], (area[2], math.inf))]
-            cost = abs(t - 0.5) + 4.0 * _overlaps(area, next_to)
-            cost += 4.0 * sum(area[1] <= b <= area[3] for _, b in level)
-            places[edge].append((cost, area))
-    found = {edge: min(possible)[1] for edge, possible in places.items()}
+        if line.last and wires[line.edges[0]].words:
+            (edge,) = line.edges
+            places[edge] = _Places(line, sizes[edge], taken, paths, paper, across)
+    found = {edge: possible.best(()) for edge, possible in places.items()}
     neighbors = {
-        edge: [other for other in reach if other != edge and _meet(reach[edge], reach[other])] for edge in reach
+        edge: [other for other in places if other != edge and _meet(possible.reach, places[other].reach)]
+        for edge, possible in places.items()
     }
     for _ in range(ROUNDS):
         before = dict(found)
         for edge, possible in places.items():
             others = [found[other] for other in neighbors[edge]]
             if any(_meet(found[edge], other) for other in others):
-                found[edge] = min(possible, key=partial(_hidden, others))[1]
+                found[edge] = possible.best(others)
         if found == before:
             break
     hiding = [
         edge for edge, area in found.items()
-        if any(_hides(area, other) for other in [*taken, *(found[other] for other in neighbors[edge])])
-        or any(_hides(area, (x, y, x, y)) for x, y in near[edge])
+        if any(_hides(area, other) for other in [*places[edge].taken, *(found[other] for other in neighbors[edge])])
+        or any(_hides(area, (x, y, x, y)) for x, y in places[edge].near)
     ]  # fmt: skip
     return found, hiding
+
+
+class _Places:
+    """Where the words of a line can stand, the best places first, with what they would hide there.
+
+    Attributes:
+        reach: the area of all places.
+        taken: boxes and arrowheads there.
+        near: points of other lines there.
+    """
+
+    def __init__(
+        self, line: Line, size: Point, taken: Sequence[Area], paths: Sequence[_Path], paper: Area, across: bool
+    ) -> None:
+        w, h = size
+        spots = sorted(_spots(line, size, across))
+        areas = [(far, (x - w / 2, y - h / 2, x + w / 2, y + h / 2)) for far, x, y in spots]
+        self.areas = [(far, area) for far, area in areas if _within(area, paper)] or areas
+        xs, ys = [x for _, x, _ in spots], [y for *_, y in spots]
+        self.reach = left, up, right, down = min(xs) - w, min(ys) - h, max(xs) + w, max(ys) + h
+        self.near = sorted(
+            point for other, samples, path in paths if other is not line and _meet(path, self.reach)
+            for point in samples if left <= point[0] <= right and up <= point[1] <= down
+        )  # fmt: skip
+        self.taken = [area for area in taken if _meet(area, self.reach)]
+        self.costs: list[float] = []
+
+    def _cost(self, i: int) -> float:
+        while len(self.costs) <= i:
+            far, area = self.areas[len(self.costs)]
+            level = self.near[bisect_left(self.near, (area[0],)) : bisect_right(self.near, (area[2], math.inf))]
+            hidden = sum([area[1] <= y <= area[3] for _, y in level])
+            self.costs.append(far + 4.0 * (_overlaps(area, self.taken) + hidden))
+        return self.costs[i]
+
+    def best(self, others: Sequence[Area]) -> Area:
+        """The place where words hide least, with the words of other lines."""
+        least, found = math.inf, self.areas[0][1]
+        for i, (far, area) in enumerate(self.areas):
+            if far >= least:
+                break
+            cost = self._cost(i)
+            if cost < least and (cost := cost + _overlaps(area, others)) < least:
+                least, found = cost, area
+        return found
+
+
+def _spots(line: Line, size: Point, across: bool) -> list[tuple[float, float, float]]:
+    """Where the middle of words can be, and how far from its best place: on the last curve of a line, beside it, or
+    where it is straight for longer than they are.
+    """
+    points, (w, h) = line.points, size
+    wide = w if across else h
+    (x1, y1), (x2, y2) = points[-3:-1] if len(points) > 2 else points
+    found = [(abs(t - 0.5), *_on(x1, y1, x2, y2, t, across)) for t in STEPS]
+    for far, x, y in found[::BESIDE]:
+        found += [(far + 0.7, x, y + k * (h / 2 + 3)) for k in (-1, 1)]
+        found += [(far + 0.9, x + k * (w / 2 + 3), y) for k in (-1, 1)]
+    mx, my = (x1 + x2) / 2, (y1 + y2) / 2
+    for (xa, ya), (xb, yb) in pairwise(points):
+        length = abs(xb - xa) if across else abs(yb - ya)
+        if ((ya != yb) if across else (xa != xb)) or length < wide:
+            continue
+        count = 1 + int((length - wide) / STRIDE)
+        for k in range(count):
+            share = (wide / 2 + (k + 0.5) * (length - wide) / count) / length
+            x, y = xa + share * (xb - xa), ya + share * (yb - ya)
+            found.append((0.5 + math.dist((x, y), (mx, my)) / 400, x, y))
+    return found
 
 
 def _heads(line: Line, across: bool) -> list[Area]:
@@ -591,15 +649,17 @@ def _hides(area: Area, other: Area) -> bool:
 
 
 ROUNDS = 6  # in which words make way for each other
-STEPS = [k / 40 for k in range(3, 38)]  # where words can stand on a line
-
-
-def _hidden(others: Sequence[Area], place: tuple[float, Area]) -> float:
-    return place[0] + _overlaps(place[1], others)
+BESIDE = 4  # of so many places on a line, one has places beside it
+STRIDE = 16.0  # points between places on a straight piece
+STEPS = [k / 24 for k in range(2, 23)]  # where words can stand on a curve
 
 
 def _meet(a: Area, b: Area) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _within(a: Area, b: Area) -> bool:
+    return b[0] <= a[0] and a[2] <= b[2] and b[1] <= a[1] and a[3] <= b[3]
 
 
 def _overlaps(area: Area, others: Sequence[Area]) -> float:
