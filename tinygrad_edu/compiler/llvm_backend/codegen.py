@@ -76,10 +76,10 @@ def available() -> bool:
 
 
 #: The text already has vector loops: only its variables must move into registers. All the passes of a standard pipeline
-#: take ten times as long and produce code of the same speed; so do the combination of instructions, the second level
-#: of optimization, and the search for other counters of loops, for which only a global option exists: it stays on with
-#: a version whose options we do not know.
-PASSES = ("sroa", "simplify_cfg")
+#: take ten times as long and produce code of the same speed; so do the second level of optimization, and the search for
+#: other counters of loops, for which only a global option exists: it stays on with a version whose options we do not
+#: know. Without the combination of instructions, derivatives of divisions by the smallest numbers would become NaN.
+PASSES = ("sroa", "simplify_cfg", "instruction_combine")
 LEVEL = 1
 WITHOUT = "-disable-lsr"
 KNOWN = range(20, 23)
@@ -176,7 +176,7 @@ def wasm_object(text: str) -> bytes:
     machine = target.create_target_machine(opt=3, features="+simd128,+bulk-memory")
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    _run_passes(module, machine, ("always_inliner", *PASSES, "instruction_combine"))
+    _run_passes(module, machine, ("always_inliner", *PASSES))
     return bytes(machine.emit_object(module))
 
 
