@@ -165,6 +165,17 @@ def number(x: float, digits: int = 4) -> str:
     return text.replace("-", "−")
 
 
+def plain(x: float, digits: int = 9) -> str:
+    """Format a number without a power of ten from 0.001 to a billion: for axes and for few digits.
+
+    >>> plain(40_000.0), plain(0.1 + 0.2), plain(-1234.5, 2), plain(2e9), plain(3e-5)
+    ('40,000', '0.3', '−1,200', '2e9', '3e−5')
+    """
+    if not (x == 0.0 or 1e-3 <= abs(x) < 1e9):
+        return number(x, min(digits, 4))
+    return f"{float(f'{x:.{digits - 1}e}') + 0.0:,.9g}".replace("-", "−")
+
+
 def duration(seconds: float) -> str:
     """Format a time.
 

@@ -10,6 +10,7 @@ import viz
 from tests.commands import refusal
 from tests.viz.charts import AWKWARD, check_words_fit, words
 from tinygrad_edu import Value, nn
+from viz.charts.decision_boundary import _region
 from viz.cli import main
 
 
@@ -55,7 +56,26 @@ def test_the_areas_are_those_of_the_model_and_fill_the_plane():
 def test_a_saddle_fills_the_plane_once():
     svg = viz.boundary(lambda p: p[0] * p[1] - 0.01, bounds=((-1, 1), (-1, 1)), threshold=0.0, resolution=3).svg()
     total = sum(area(p) for fill in ("#0072B2", "#D55E00") for p in paths(svg, fill)) / SIDE**2
-    assert total == pytest.approx(1.0, rel=0.08)  # in the one square with a saddle both classes claim the middle
+    assert total == pytest.approx(1.0, abs=1e-3)  # neither a gap nor the middle twice
+
+
+@pytest.mark.parametrize("middle", [-0.3, 0.3])
+@pytest.mark.parametrize("turned", [1, -1])
+def test_in_a_saddle_the_corners_are_joined_where_the_middle_is(middle, turned):
+    places = [[(0.0, 0.0), (1.0, 0.0)], [(0.0, 1.0), (1.0, 1.0)]]
+    ahead = [[turned + middle, -turned + middle], [-turned + middle, turned + middle]]
+    polygons, lines = _region(places, ahead)
+    along = (1.0 - abs(middle)) / 2  # from a corner of the other sign, or of this one, to where the edges cross 0
+    if middle > 0.0:
+        assert [len(polygon) for polygon in polygons] == [6]
+        assert area(polygons[0]) == pytest.approx(1.0 - along**2)
+    else:
+        assert [len(polygon) for polygon in polygons] == [3, 3]
+        assert sum(map(area, polygons)) == pytest.approx(along**2)
+    assert len(lines) == 2
+    for (x1, y1), (x2, y2) in lines:  # around one corner
+        assert abs(x1 - x2) == pytest.approx(along)
+        assert abs(y1 - y2) == pytest.approx(along)
 
 
 def test_scores_are_the_model_s_answers_at_every_place():

@@ -26,6 +26,18 @@ def test_on_a_logarithmic_axis_equal_factors_are_equal_distances():
     assert line[0][2] - line[1][2] == pytest.approx(line[1][2] - line[2][2], abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("most", "log", "tick"),
+    [(40_000.0, False, "40,000"), (-250_000.0, False, "−200,000"), (0.005, False, "0.005"), (1e5, True, "100,000")],
+)
+def test_numbers_at_the_axes_have_no_powers_of_ten(most, log, tick):
+    low = 0.001 if log else 0.0
+    svg = viz.plot({"a": [(low, low), (most, most)]}, log=log).svg()
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert tick in words
+    assert not [word for word in words if re.fullmatch(r"−?[\d.]+e−?\d+", word)]
+
+
 def test_nan_leaves_a_gap():
     line = places(viz.plot({"a": [1.0, float("nan"), 2.0, float("inf"), 3.0, 4.0]}).svg(), 0)
     assert [move for move, _, _ in line] == ["M", "M", "M", "L"]

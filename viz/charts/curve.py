@@ -188,7 +188,7 @@ def _chart(chart: LossCurve) -> str:
     up = Axis([*(y for _, y in everything), *(loss for _, loss in chart.baselines)], _TOP + _HEIGHT, _TOP)
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
     parts = [text(12, 30, chart.title, size=20, bold=True), text(12, _TOP - 16, f"loss, {chart.unit}")]
-    parts += grid(across, up, digits=9)
+    parts += grid(across, up)
     parts.append(text((_LEFT + right) / 2, bottom + 48, "step", anchor="middle"))
     labels = []
     falling = sorted(chart.baselines, key=lambda pair: -pair[1])

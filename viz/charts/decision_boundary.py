@@ -358,18 +358,20 @@ def _region(
             if run:
                 polygons.append(run)
                 run = []
-            inside, crossings = _cut(corners, numbers_)
-            if inside:
-                polygons.append(inside)
-            # A saddle has four crossings; the polygon joins the middle, so the lines run around the corners outside.
-            segments += [(crossings[i], crossings[i + 1]) for i in range(0, len(crossings) - 1, 2)]
+            inside, lines = _cut(corners, numbers_)
+            polygons += inside
+            segments += lines
         if run:
             polygons.append(run)
     return polygons, segments
 
 
-def _cut(corners: Sequence[Point], numbers_: Sequence[float]) -> tuple[list[Point], list[Point]]:
-    """Return the part of a square where a number is not negative, and where its outline crosses 0, leaving first."""
+def _cut(corners: Sequence[Point], numbers_: Sequence[float]) -> tuple[list[list[Point]], list[tuple[Point, Point]]]:
+    """Return the parts of a square where a number is not negative, and the lines on which it is 0.
+
+    In a saddle, with two such corners across from each other, they are one part if the number is not negative in the
+    middle, their mean; otherwise each is a triangle. So the regions of two classes neither overlap nor leave a gap.
+    """
     inside: list[Point] = []
     crossings: list[tuple[bool, Point]] = []
     for i in range(4):
@@ -383,7 +385,16 @@ def _cut(corners: Sequence[Point], numbers_: Sequence[float]) -> tuple[list[Poin
             crossings.append((za >= 0.0, crossing))
     if crossings and not crossings[0][0]:  # begin where the outline leaves the region
         crossings = [*crossings[1:], crossings[0]]
-    return inside, [place for _, place in crossings]
+    places = [place for _, place in crossings]
+    if len(places) < 4 or math.fsum(numbers_) >= 0.0:
+        return [inside] if inside else [], list(zip(places[::2], places[1::2], strict=True))
+    leaves, enters = (
+        places[::2],
+        [places[3], places[1]],
+    )  # an inside corner is between where the outline enters and leaves
+    tips = [corner for corner, z in zip(corners, numbers_, strict=True) if z >= 0.0]
+    lines = list(zip(enters, leaves, strict=True))
+    return [[enter, tip, leave] for tip, (enter, leave) in zip(tips, lines, strict=True)], lines
 
 
 def _region_marks(picture: Boundary, kind: int) -> list[str]:

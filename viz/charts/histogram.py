@@ -79,7 +79,7 @@ class Histograms(Chart):
                     blocks = "".join(_BLOCKS[math.ceil(8 * c / max(1, *bins.counts))] for c in bins.counts)
                     facts = f"{name}: {', '.join([_facts(bins), *_warnings(bins)])}"
                     lines += textwrap.wrap(facts, TEXT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-                    lines.append(f"{style.number(bins.low, 2):>10}▏{blocks}▕{style.number(bins.high, 2)}")
+                    lines.append(f"{style.plain(bins.low, 2):>10}▏{blocks}▕{style.plain(bins.high, 2)}")
         return "\n".join(lines)
 
     def _drawn(self) -> str:
@@ -211,7 +211,7 @@ def _bins(total: int, finite: Any, low: float, high: float) -> Bins:
 
 
 def _facts(bins: Bins) -> str:
-    return f"{bins.total:,} numbers, std {style.number(bins.std, 3)}"
+    return f"{bins.total:,} numbers, std {style.plain(bins.std, 3)}"
 
 
 def _warnings(bins: Bins) -> list[str]:
@@ -284,8 +284,8 @@ def _histogram(name: str, kind: str, bins: Bins, which: int) -> list[str]:
     for end, anchor in zip(ends, ("start", "middle", "end") if len(ends) == 3 else ("start", "end"), strict=True):
         x = _WIDTH * (end - bins.low) / (bins.high - bins.low)
         parts.append(stroke(x, floor, x, floor + 5, style.OUTLINE, 1.5))
-        parts.append(text(x, floor + 20, style.number(end, 2), style.FAINT, size=14, anchor=anchor))
-    facts = f"std {style.number(bins.std, 2)}"
+        parts.append(text(x, floor + 20, style.plain(end, 2), style.FAINT, size=14, anchor=anchor))
+    facts = f"std {style.plain(bins.std, 2)}"
     parts.append(text(0, 38, facts, style.FAINT, size=14))
     alarming = bins.not_finite or bins.zeros >= _MANY_ZEROS * bins.total
     words = ", ".join(w for w in _warnings(bins) if not w.endswith("beyond"))

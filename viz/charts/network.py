@@ -182,14 +182,14 @@ class Network(Chart):
                     f'fill-opacity="{_DARKEST * share:.3f}" stroke="{style.INK}" stroke-width="1.5"/>'
                 )
             if radius > 20:
-                parts.append(text(x, y + 5, style.number(a, 2), size=15, anchor="middle", bold=True))
+                parts.append(text(x, y + 5, style.plain(a, 2), size=15, anchor="middle", bold=True))
         name = html.escape(self._name(k, i))
         words = html.escape(", ".join(facts))
         return f'<g class="node" id="c{k}_{i}" data-name="{name}"><title>{words}</title>{"".join(parts)}</g>'
 
     def _legend(self, y: float, wide: float) -> tuple[list[str], float, float]:
         """Samples with what they say, one below the other or side by side."""
-        most = style.number(self.widest, 3)
+        most = style.plain(self.widest, 3)
         entries: list[tuple[str, str]] = [
             (svg.stroke(0, -5, 34, -5, style.POSITIVE, 6), f"weight > 0; the widest line: {most}"),
             (
@@ -216,7 +216,7 @@ class Network(Chart):
 
 def _number_on(w: float, start: Place, end: Place, taken: list[Area]) -> str:
     """A weight on its line, where it covers least."""
-    words = style.number(w, 2)
+    words = style.plain(w, 2)
     wide, best, least = svg.width(words, 14) + 4, (0.0, 0.0, 0.0, 0.0), math.inf
     for t in (0.24, 0.34, 0.44, 0.54, 0.64, 0.18, 0.74):
         x, y = start[0] + t * (end[0] - start[0]), start[1] + t * (end[1] - start[1])

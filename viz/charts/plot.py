@@ -146,18 +146,18 @@ class Axis:
         yield from (i * step_size for i in range(first, math.floor(self.high / step_size) + 1))
 
 
-def grid(across: Axis, up: Axis, *, digits: int = 4, lines: bool = True) -> Iterator[str]:
-    """Draw the numbers of two axes, those across with so many digits, and thin lines at them."""
+def grid(across: Axis, up: Axis, *, lines: bool = True) -> Iterator[str]:
+    """Draw the numbers of two axes, and thin lines at them."""
     for tick in across.ticks():
         x = across.at(tick)
         if lines:
             yield stroke(x, up.end, x, up.start, style.FRAMES[2], 1)
-        yield text(x, up.start + 22, style.number(tick, digits), style.FAINT, anchor="middle")
+        yield text(x, up.start + 22, style.plain(tick), style.FAINT, anchor="middle")
     for tick in up.ticks():
         y = up.at(tick)
         if lines:
             yield stroke(across.start, y, across.end, y, style.FRAMES[2], 1)
-        yield text(across.start - 10, y + 5, style.number(tick), style.FAINT, anchor="end")
+        yield text(across.start - 10, y + 5, style.plain(tick), style.FAINT, anchor="end")
 
 
 def _chart(plot: Plot) -> str:
