@@ -236,6 +236,26 @@ def test_a_mean_is_a_mean_only_when_divided_by_its_count() -> None:
     assert "sum" in kinds[8]
 
 
+def test_a_zero_before_a_loop_is_no_term() -> None:
+    terms = [Value(float(i), f"x{i}") ** 2 for i in range(5)]
+    total = 0.0
+    for term in terms:
+        total = total + term
+    for result, kind, size in (
+        (total / 5, "mean", 5),
+        (total, "sum", 5),
+        (total + 1.0, "sum", 6),
+        (sum(terms), "sum", 5),
+    ):
+        (region,) = [r for r in regions.find(build([result])).tree if r.kind in regions.CHAINS]
+        assert (region.kind, region.size) == (kind, size)
+    dot = 0.0
+    for i in range(3):
+        dot = dot + Value(2.0, "w") * Value(float(i), "x")
+    (region,) = [r for r in regions.find(build([dot])).tree if r.kind in regions.CHAINS]
+    assert (region.kind, region.size, region.extra) == ("dot", 3, 0)
+
+
 def test_plain_loops_without_modules_fold_into_layers() -> None:
     rng = random.Random(0)
     weights = [[[Value(rng.uniform(-1, 1)) for _ in range(3)] for _ in range(3)] for _ in range(2)]

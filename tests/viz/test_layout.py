@@ -9,7 +9,7 @@ import pytest
 
 import viz
 from tests.viz.test_readable import gates
-from tinygrad_edu import Value
+from tinygrad_edu import Value, nn, record_calls
 from viz.rendering.layout import Layout, Thing, arrange
 
 
@@ -245,6 +245,25 @@ def test_the_inputs_of_gates_stand_at_each_gate() -> None:
     a, b = Value(2.0, "a"), Value(3.0, "b")  # used often, but their lines do not cross much
     loss = (a * b + b**2) * (a - b) + (a + b).relu()
     assert " again</title>" not in viz.draw(loss).svg()
+
+
+class Line(nn.Module):
+    def __init__(self) -> None:
+        self.w, self.b = Value(0.5), Value(0.1)
+
+    def forward(self, x: float) -> Value:
+        return self.w * x + self.b
+
+
+def test_of_two_inputs_of_five_places_one_keeps_its_lines_and_the_places_their_order() -> None:
+    line = Line()
+    with record_calls() as calls:
+        loss = sum((line(float(x)) - 2.0 * x) ** 2 for x in range(1, 6))
+    loss.backward()
+    svg = viz.draw(loss, calls=calls, budget=40).svg()
+    assert re.findall(r"<title>(\w+) again</title>", svg) == ["b"] * 4
+    frames = re.findall(r'<g class="cluster">.*?y="([\d.]+)".*?>(\d) \(Line\)</text>', svg)
+    assert [title for _, title in sorted(frames, key=lambda frame: float(frame[0]))] == list("12345")
 
 
 def test_two_inputs_of_four_gates_cross_no_more_than_they_must() -> None:

@@ -378,16 +378,18 @@ def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
                     members[start] = [start, x]
     for start in sorted(members):
         nodes = members[start]
-        additions = sum([op_of[node] is add for node in nodes])
+        added = [node for node in nodes if op_of[node] is add]
+        additions = len(added)
         products = len(nodes) - additions
         if additions == products == 1:
             continue  # a · b + c is as easy to read in two boxes
+        terms = additions + 1 - _zeros(graph, added)
         parent = home[start]
         region = Region("product", parent, regions[parent].depth, size=products + 1, anchor=start)
         if additions:
             region.kind = "dot" if products else "sum"
-            region.size = products or additions + 1
-            region.extra = additions + 1 - products if products else 0
+            region.size = products or terms
+            region.extra = max(0, terms - products) if products else 0
             squares = (graph.inputs[node] for node in nodes if op_of[node] is mul)
             if products and not region.extra and all(a == b for a, b in squares):
                 region.kind = "squares"
@@ -405,3 +407,10 @@ def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
         for node in nodes:
             home[node] = len(regions)
         regions.append(region)
+
+
+def _zeros(graph: Graph, added: Iterable[int]) -> int:
+    """How many terms of a sum are a constant 0, as in ``total = 0.0`` before a loop: they are not counted."""
+    return sum(
+        graph.values[x].op is ops.CONSTANT and graph.values[x].data == 0.0 for node in added for x in graph.inputs[node]
+    )

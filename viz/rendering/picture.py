@@ -233,13 +233,17 @@ def _again(picture: Picture) -> dict[Edge, int]:
     def names(sources: Iterable[Box]) -> dict[Edge, int]:
         return found | {edge: firsts[source, edge.target] for source in sources for edge in near[source]}
 
-    chosen = set(near)
+    chosen = list(near)
     fewest = _crossings(picture, names(chosen))
     for source in near:
-        left = _crossings(picture, names(chosen - {source}))
+        left = _crossings(picture, names([other for other in chosen if other is not source]))
         if left < fewest + SAVED:
             chosen.remove(source)
             fewest = left
+    for source in chosen:  # below an input that keeps its lines, its box stands at the lowest of its places
+        before = list(near)[: list(near).index(source)]
+        if any(other not in chosen for other in before):
+            near[source] = _near_uses(uses[source], column, ahead, last=True)
     picture.again = names(chosen)
     return picture.again
 
@@ -249,10 +253,11 @@ def _crossings(picture: Picture, again: dict[Edge, int]) -> int:
     return sheet.crossings(*painter.row(0, picture.boxes), painter.frames)
 
 
-def _near_uses(edges: list[Edge], column: dict[Box, int], ahead: dict[Box, int]) -> list[Edge]:
-    """All uses but the first one, which is the farthest one from the result."""
-    first = min(edges, key=lambda edge: (column[edge.target], -ahead[edge.target])).target
-    return [edge for edge in edges if edge.target is not first]
+def _near_uses(edges: list[Edge], column: dict[Box, int], ahead: dict[Box, int], *, last: bool = False) -> list[Edge]:
+    """All uses but that which is farthest from the result, the first or the last of several ones."""
+    order = edges[::-1] if last else edges
+    own = min(order, key=lambda edge: (column[edge.target], -ahead[edge.target])).target
+    return [edge for edge in edges if edge.target is not own]
 
 
 def _far_uses(uses: dict[Box, list[Edge]], column: dict[Box, int]) -> dict[Edge, int]:
