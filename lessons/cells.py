@@ -47,7 +47,10 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
-_PARTS = ("supplements", "pictures")  # folders beside the ten lessons; names of lessons begin with their first letters
+_PARTS = (
+    "supplements",
+    "pictures",
+)  # folders beside the lessons in a row; names of lessons begin with their first letters
 TAGS = ("check", "solution", "model", "pytorch")
 PYTORCH = "The same in PyTorch"
 
@@ -130,8 +133,8 @@ class Lesson:
 
     Attributes:
         path: the path of the file.
-        name: ``"3"`` for the third lesson, ``"1b"`` for the one after the first, ``"s2"`` for the second supplement,
-            ``"p1"`` for the first of the pictures from words.
+        name: ``"3"`` for Lesson 3, ``"1b"`` for the one after Lesson 1, ``"s2"`` for the second supplement, ``"p1"``
+            for the first of the pictures from words.
         cells: the cells in order.
     """
 
@@ -266,7 +269,7 @@ def whats_new(lesson: Lesson, before: Lesson | None) -> str:
 
 
 def lesson_before(lesson: Lesson) -> Lesson | None:
-    """Return the lesson with the number before; None for the first lesson, 1b and the other parts."""
+    """Return the lesson with the number before; None for the first lesson, those with a b and the other parts."""
     if not lesson.name.isdigit() or lesson.name == "1":
         return None
     wanted = str(int(lesson.name) - 1)

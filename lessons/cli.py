@@ -29,8 +29,8 @@ LINE = CommandLine(
     "lessons",
     "lessons",
     COMMANDS,
-    "Ten lessons from one number to a language model. Without a command, list them.",
-    "%(prog)s 4 runs the fourth lesson.",
+    "Fourteen lessons from one number to a language model. Without a command, list them.",
+    "%(prog)s 4 runs Lesson 4.",
 )
 
 

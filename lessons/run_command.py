@@ -18,7 +18,7 @@ def add_list(command: argparse.ArgumentParser) -> None:
     """Set up ``lessons list``, which has no arguments."""
     command.set_defaults(run=_list)
     command.description = (
-        "Every lesson with the question that it answers: the ten, the supplements, and those about pictures."
+        "Every lesson with the question that it answers: those in a row, the supplements, and those about pictures."
     )
     command.epilog = "example: %(prog)s"
 

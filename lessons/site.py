@@ -60,7 +60,6 @@ PLAYGROUND = "play.html"
 _PLAY = re.compile(
     rf"(<p><strong>Play\.</strong>((?!</p>).)*?)<code[^>]*>({PLAYGROUND}#[^<]*)</code>(((?!</p>).)*</p>)", re.DOTALL
 )
-_STOP = re.compile("^## Stop here", re.MULTILINE)  # the end of the first sitting
 _WORDS, _LINES, _KEYS = 200, 20, 200  # words and lines of code that are read, and keys that are typed, in a minute
 _MENTION = re.compile(r"\b(Lesson|Supplement)s? (\d+b?)\b")
 _NO_MENTION = re.compile(r"(<(?:a|code|pre|h\d)\b.*?</(?:a|code|pre|h\d)>|<[^>]*>)", re.DOTALL)
@@ -121,15 +120,12 @@ def write_lesson(
 
 def _contents(lesson: Lesson, headings: Sequence[tuple[str, str]]) -> str:
     """Return the list of the parts of a lesson, with the time that it takes."""
-    stop = next((i for i, cell in enumerate(lesson.cells, 1) if _STOP.search(cell.source)), 0)
-    parts = [part for part in (lesson.cells[:stop], lesson.cells[stop:]) if part]
-    look, type_all = (" and ".join(map(str, times)) for times in zip(*map(minutes, parts), strict=True))
-    sittings = "two sittings, " * (len(parts) - 1)
+    look, type_all = minutes(lesson.cells)
     links = "".join(f'<li><a href="#{name}">{html.escape(title)}</a></li>' for name, title in headings)
     return (
         '<nav aria-label="parts of this page"><details class="contents">'
         '<summary>Contents<span id="here"></span></summary>'
-        f"<p>{sittings}about {look} minutes to read and predict, {type_all} to type all the code as well</p>"
+        f"<p>about {look} minutes to read and predict, {type_all} to type all the code as well</p>"
         f"<ol>{links}</ol></details></nav>\n"
     )
 
@@ -168,7 +164,7 @@ def write_contents(
         if rows := "".join(_station(page) for page in course if page.lesson.part == part):
             beside += f'<h2>{heading}</h2><ol class="map {part}">{rows}</ol>'
     # The path leads to the GPT if its last lesson is there.
-    whole = any(page.lesson.name == "10" for page in course)
+    whole = any(page.lesson.name == "10b" for page in course)
     end = '<p class="end">a GPT that writes Shakespeare</p>' if whole else ""
     teacher = '<p><a href="guide.html">The teacher\'s guide</a></p>' if guide else ""
     parts = {

@@ -1,1 +1,1 @@
-"""Pictures from words in five phases, in the format of the ten lessons: ``python -m lessons p1``."""
+"""Pictures from words in five phases, in the format of the lessons: ``python -m lessons p1``."""

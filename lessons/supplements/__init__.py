@@ -1,1 +1,1 @@
-"""Shorter pages in addition to the ten lessons, in the same format: ``python -m lessons s1``."""
+"""Shorter pages in addition to the lessons in a row, in the same format: ``python -m lessons s1``."""

@@ -156,7 +156,7 @@ viz.plot({"characters per token": lengths}, title="What merging buys", x="merges
 print(f"{4.5 / 2.5:.2f} nats per character: the model of tokens is better, though its loss is more than twice as large")
 
 # %% [markdown]
-# The same small GPT, three times: with the characters of the ten lessons' prose as tokens, after 50 merges, and after
+# The same small GPT, three times: with the characters of the lessons' prose as tokens, after 50 merges, and after
 # 150. Each sees 16 tokens at a time, in equally many batches. The last tenth of the text is kept for the test.
 
 # %%

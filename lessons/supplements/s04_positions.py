@@ -4,7 +4,7 @@
 # **Question.** Attention sees a heap of words without an order. How does a word learn where it is, even at positions
 # never seen in training?
 #
-# Follows Lesson 8, where each position had its own learned vector.
+# Follows Lesson 8b, where each position had its own learned vector.
 
 # %%
 import math

@@ -4,7 +4,7 @@
 # **Question.** A trained model has billions of weights, and you have one graphics card. How can you teach it something
 # new without touching a single one of them?
 #
-# Follows Lesson 10. LoRA is from Hu et al. (2022).
+# Follows Lesson 10b. LoRA is from Hu et al. (2022).
 
 # %%
 import math

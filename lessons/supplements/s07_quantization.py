@@ -3,8 +3,8 @@
 #
 # **Question.** A weight is stored in 32 bits. How many of them does a language model need?
 #
-# Follows Lesson 10. Rounding trained weights to a few levels is called **quantization**; it is how a model of 7 billion
-# weights gets into a laptop.
+# Follows Lesson 10b. Rounding trained weights to a few levels is called **quantization**; it is how a model of 7
+# billion weights gets into a laptop.
 
 # %%
 import math

@@ -4,8 +4,8 @@
 # **Question.** A language model continues texts. Asked a question, it may well go on with another question. What makes
 # it answer, and answer in a way that people like?
 #
-# Follows Lesson 10. Two steps: **supervised fine-tuning**, and **direct preference optimization** (DPO, Rafailov et al.
-# 2023).
+# Follows Lesson 10b. Two steps: **supervised fine-tuning**, and **direct preference optimization** (DPO, Rafailov et
+# al. 2023).
 
 # %%
 import math

@@ -19,8 +19,8 @@ from lessons.cells import load_all
 # %% [markdown]
 # ## Something to search, and questions
 #
-# Every paragraph of the ten lessons is a document. The bullets of the summaries are taken out and serve as questions: a
-# bullet of Lesson 8 should find a paragraph of Lesson 8.
+# Every paragraph of the numbered lessons is a document. The bullets of the summaries are taken out and serve as
+# questions: a bullet of Lesson 8 should find a paragraph of Lesson 8.
 
 
 # %%

@@ -368,7 +368,7 @@ viz.plot(chains, title="The longest chain of operations", x="words", y="operatio
 #
 # It pays in *operations*: from 10 to 20 words they more than double, since every word looks at every earlier one, T·T/2
 # pairs. And it pays in memory when it writes: a recurrent network keeps one state, attention the keys and values of all
-# words (the cache of Lesson 10).
+# words (the cache of Lesson 10b).
 #
 # | | RNN | LSTM | attention |
 # |---|---|---|---|
@@ -376,7 +376,7 @@ viz.plot(chains, title="The longest chain of operations", x="words", y="operatio
 # | chain for T words | grows with T | grows with T | grows with log T |
 # | operations for T words | grow with T | grow with T | grow with T² |
 # | kept while writing | one state | two states | keys and values of T words |
-# | knows the order | yes | yes | only with positions (Lesson 8) |
+# | knows the order | yes | yes | only with positions (Lesson 8b) |
 #
 # The years: recurrent network (Elman 1990), LSTM (1997), forget gate (2000), translation by two LSTMs (Sutskever et al.
 # 2014), attention added to a recurrent network (Bahdanau et al., presented in 2015), attention alone, the transformer

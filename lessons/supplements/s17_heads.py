@@ -3,7 +3,7 @@
 #
 # **Question.** Why do transformers cut their attention into heads? And why is a long text so expensive for them?
 #
-# Follows Lesson 8; the part *A grid of heads* follows Lesson 10.
+# Follows Lesson 8; the part *A grid of heads* follows Lesson 10b.
 
 # %%
 import math

@@ -4,7 +4,7 @@
 # **Question.** *al_x*: which letter is missing? A GPT sees only what stands to the left of the gap. What does a model
 # gain by looking both ways, and what can it no longer do?
 #
-# Follows Lesson 10.
+# Follows Lesson 10b.
 
 # %%
 import math
@@ -104,7 +104,7 @@ assert len(encoder.parameters()) == 3147
 # %% [markdown]
 # ## Two games with the same names
 #
-# The decoder's game is that of Lesson 10: guess the next character, at every position. The encoder's game is that of
+# The decoder's game is that of Lesson 10b: guess the next character, at every position. The encoder's game is that of
 # BERT (Devlin et al. 2018), a **masked language model**: hide a character, and guess it from all others. Neither needs
 # labels: both make their own questions from a text (**self-supervised** learning).
 

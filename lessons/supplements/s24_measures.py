@@ -4,7 +4,7 @@
 # **Question.** "It is right in 94 of 100 cases." Is that good? And how much better will a model be if it is ten times
 # as large?
 #
-# Follows Lesson 5 (classifier, cross-entropy); the parts from *Perplexity* on follow Lesson 10. (`jit`, which Lesson 6
+# Follows Lesson 5 (classifier, cross-entropy); the parts from *Perplexity* on follow Lesson 10b. (`jit`, which Lesson 6
 # explains, does the same to all examples at once.)
 
 # %%

@@ -4,7 +4,7 @@
 # **Question.** A trained model is to answer many people, quickly, in little memory, and at texts longer than those it
 # was trained on. What can be done without training it again?
 #
-# Follows Lesson 10 (the cache of keys and values) and Supplement 4 (rotary positions).
+# Follows Lesson 10b (the cache of keys and values) and Supplement 4 (rotary positions).
 
 # %%
 import math
@@ -273,7 +273,7 @@ assert per_pass / (1 + 3 * c) > 1.2
 # %% [markdown]
 # ## The cache, in pages
 #
-# For each token, a server keeps keys and values (Lesson 10). A model with 32 layers of width 4,096 keeps 2 · 32 ·
+# For each token, a server keeps keys and values (Lesson 10b). A model with 32 layers of width 4,096 keeps 2 · 32 ·
 # 4,096 numbers of 2 bytes, half a megabyte for each token, a gigabyte for a text of 2,048. Nobody knows how long an
 # answer will be. So the simplest server reserves the longest possible text for each request.
 #

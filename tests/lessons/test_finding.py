@@ -26,7 +26,7 @@ WORDS = {
     "underfitting": "s13", "early stopping": "s13", "data augmentation": "s13", "dropout": "4", "weight decay": "s5",
     "AdamW": "s5", "LoRA": "s6", "SFT": "s8", "DPO": "s8", "PPO": "s21", "reward model": "s21", "RAG": "s23",
     "few-shot": "s22", "chain of thought": "s22", "in-context learning": "s22", "mixture of experts": "s19",
-    "SwiGLU": "s19", "RoPE": "s4", "KV cache": "10", "temperature": "5", "top-p": "10", "nucleus": "10",
+    "SwiGLU": "s19", "RoPE": "s4", "KV cache": "10b", "temperature": "5", "top-p": "10b", "nucleus": "10b",
     "perplexity": "s24", "F1": "s24", "recall": "s24", "k-means": "s12", "ridge": "s14", "He initialization": "s14",
     "contrastive": "s20", "analogy": "s20", "speculative decoding": "s25", "softmax": "5", "logits": "5",
     "cross-entropy": "5", "XOR": "4", "embedding": "6", "n-gram": "7", "vanishing gradient": "3", "layer norm": "9",

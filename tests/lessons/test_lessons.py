@@ -15,7 +15,7 @@ import pytest
 import threadpoolctl
 
 from gpt.errors import DataError
-from lessons import site
+from lessons import built, site
 from lessons.cells import FOLDER, Lesson, lesson_before, load, load_all, whats_new
 from lessons.runner import Session, run_all
 
@@ -102,6 +102,24 @@ def test_it_ends_in_exercises_with_solutions_and_a_summary(lesson: Lesson) -> No
     assert any("assert" in sources[i + 1] or "assert" in sources[i + 2] for i in exercises)
 
 
+def test_what_later_lessons_import_is_what_earlier_ones_build() -> None:
+    definitions = {
+        node.name: node
+        for node in ast.parse((FOLDER / "built.py").read_text(encoding="utf-8")).body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+    }
+    assert set(definitions) == set(built.__all__)
+    found: dict[str, set[str]] = {"8": set(), "9": set(), "10": set()}
+    for name, names in found.items():
+        for node in ast.parse(load(name).model).body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                names.add(node.name)
+                assert ast.unparse(node) == ast.unparse(definitions[node.name]), f"Lesson {name}: {node.name}"
+    assert found["8"] == {"look_at", "mix", "Head", "Attention"}
+    assert found["9"] - found["8"] == {"rms_norm", "FeedForward", "Block"}
+    assert found["10"] == set(definitions)
+
+
 @each_lesson
 def test_key_lines_are_whole_statements(lesson: Lesson) -> None:
     for cell in lesson.cells:
@@ -148,7 +166,7 @@ def test_without_a_network_the_last_lesson_trains_on_the_balcony_scene(
         raise DataError(f"the data set {name!r} could not be fetched")
 
     monkeypatch.setattr("gpt.data.corpus.named_text", unreachable)
-    lesson = load("10")
+    lesson = load("10b")
     session = Session(lesson)
     for cell in [cell for cell in lesson.cells if cell.is_code][:2]:
         session.run(cell)
@@ -156,13 +174,21 @@ def test_without_a_network_the_last_lesson_trains_on_the_balcony_scene(
     assert session.namespace["text"].startswith("ROMEO:\nHe jests at scars")
 
 
-def test_the_guide_says_how_long_the_sittings_of_a_lesson_take_to_type() -> None:
+@pytest.mark.parametrize("name", ["8", "8b", "9", "9b", "10", "10b"])
+def test_the_guide_says_how_long_a_lesson_of_two_parts_takes_to_type(name: str) -> None:
     guide = (FOLDER / "guide.md").read_text(encoding="utf-8")
-    for name in ("8", "9", "10"):
-        cells = load(name).cells
-        stop = next(i for i, cell in enumerate(cells, 1) if "## Stop here if an hour is over" in cell.source)
-        of_lesson = guide.split(f"## Lesson {name}: ")[1].split("\n## ")[0]
-        first, second = (site.minutes(part)[1] for part in (cells[:stop], cells[stop:]))
-        assert f"if all the code is typed, {first} and {second}." in of_lesson
-        assert max(first, second) <= 40
-        assert name != "9" or f"--from {stop + 1}" in " ".join(guide.split())
+    of_lesson = guide.split(f"## {load(name).title}\n")[1].split("\n## ")[0]
+    look, type_all = site.minutes(load(name).cells)
+    assert f"if all the code is typed, {type_all}." in of_lesson
+    assert look <= 15
+    assert type_all <= 35
+
+
+@pytest.mark.parametrize("name", ["8b", "9b", "10b"])
+def test_a_second_part_begins_with_what_it_needs(name: str) -> None:
+    lesson = load(name)
+    headings = [cell.source for cell in lesson.cells if not cell.is_code and cell.source.startswith("## ")]
+    assert headings[0].startswith("## What you have\n")
+    assert f"Lesson {name.removesuffix('b')} " in lesson.cells[0].source
+    assert "`lessons/built.py`" in headings[0]
+    assert any("from lessons.built import" in cell.shown for cell in lesson.cells if "check" not in cell.tags)

@@ -22,21 +22,21 @@ from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from viz.rendering.templates import script_json
 
-TEN = [lesson for lesson in load_all() if lesson.part == "lessons"]
-PAGES = [f"{lesson.path.stem}.html" for lesson in TEN]
+IN_A_ROW = [lesson for lesson in load_all() if lesson.part == "lessons"]
+PAGES = [f"{lesson.path.stem}.html" for lesson in IN_A_ROW]
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("course")
-    assert main(["site", str(folder), "--fast", "--only", *(lesson.name for lesson in TEN)]) == 0
+    assert main(["site", str(folder), "--fast", "--only", *(lesson.name for lesson in IN_A_ROW)]) == 0
     return folder
 
 
 def test_the_overview_leads_through_all_lessons(course: Path) -> None:
     contents = (course / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<li><a href="(\d\db?_[^"]+)"', contents) == PAGES
-    assert len(PAGES) == 11
+    assert len(PAGES) == 14
     assert contents.index("one number</p>") < contents.index(PAGES[0])
     assert contents.index("a GPT that writes Shakespeare") > contents.index(f'<li><a href="{PAGES[-1]}"')
     for name, following in pairwise(PAGES):
@@ -57,10 +57,10 @@ def test_every_lesson_has_a_page_linked_from_the_contents(course: Path) -> None:
 
 def test_the_map_shows_the_graph_of_each_stage(course: Path) -> None:
     contents = (course / "index.html").read_text(encoding="utf-8")
-    assert contents.count('<img src="data:image/svg+xml;base64,') == 11
+    assert contents.count('<img src="data:image/svg+xml;base64,') == 14
 
 
-@pytest.mark.parametrize("lesson", TEN, ids=lambda lesson: lesson.path.stem)
+@pytest.mark.parametrize("lesson", IN_A_ROW, ids=lambda lesson: lesson.path.stem)
 def test_the_snippets_of_a_page_are_the_code_of_its_lesson(course: Path, lesson: Lesson) -> None:
     assert snippets(course / f"{lesson.path.stem}.html") == [cell.shown for cell in lesson.cells if cell.is_code]
 
@@ -122,7 +122,7 @@ def test_only_the_question_itself_is_marked_as_a_question(course: Path) -> None:
 def test_the_guide_is_a_page_too(course: Path) -> None:
     assert 'href="guide.html"' in (course / "index.html").read_text(encoding="utf-8")
     guide = (course / "guide.html").read_text(encoding="utf-8")
-    for lesson in TEN:
+    for lesson in IN_A_ROW:
         assert f"<h2>{lesson.title}</h2>" in guide
 
 
@@ -309,7 +309,7 @@ def test_excerpts_begin_and_end_with_whole_words(browser: Browser, course: Path)
 
 
 @pytest.mark.axe
-@pytest.mark.parametrize("name", ["index.html", "guide.html", "08_attention.html", "10_gpt.html"])
+@pytest.mark.parametrize("name", ["index.html", "guide.html", "08_attention.html", "10_gpt.html", "10b_writing.html"])
 def test_pages_work_with_screen_readers_and_keyboards(browser: Browser, course: Path, name: str) -> None:
     browser.open((course / name).as_uri())
     browser.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
@@ -343,8 +343,8 @@ def test_searching(browser: Browser, course: Path) -> None:
     [
         ("query key value drawer", "08_attention.html"),
         ("residual stream bypass", "09_block.html"),
-        ("temperature top-p", "10_gpt.html"),
-        ("KV cache", "10_gpt.html"),
+        ("temperature top-p", "10b_writing.html"),
+        ("KV cache", "10b_writing.html"),
         ("browser projector terminal", "guide.html"),
         ("The", "10_gpt.html"),
     ],

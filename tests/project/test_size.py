@@ -17,7 +17,7 @@ BUDGET = {
     "image": 2_640,  # pictures from words: data, five presets, painting, judging, commands, and a report of a run
     "viz": 20_150,  # with an own layout of drawings: lines part where that saves crossings, words that hide nothing
     "viz/play": 8_760,  # with models from files, a race of two Workers, a flow, a painter, dot products at once
-    "lessons": 11_850,  # with judged predictions, cells that run in the browser, a search, arrays without numpy
+    "lessons": 12_350,  # with judged predictions, pages that run, a search; attention, block and GPT in two parts
     "lessons/supplements": 9_150,  # with the same in PyTorch
     "lessons/pictures": 1_680,  # pictures from words: flow, transformer, guidance, words, latent numbers
 }
