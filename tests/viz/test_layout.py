@@ -262,7 +262,7 @@ def test_of_two_inputs_of_five_places_one_keeps_its_lines_and_the_places_their_o
     loss.backward()
     svg = viz.draw(loss, calls=calls, budget=40).svg()
     assert re.findall(r"<title>(\w+) again</title>", svg) == ["b"] * 4
-    frames = re.findall(r'<g class="cluster">.*?y="([\d.]+)".*?>(\d) \(Line\)</text>', svg)
+    frames = re.findall(r'<g class="cluster">.*?y="([\d.]+)".*?> ?(\d) \(Line\)</text>', svg)
     assert [title for _, title in sorted(frames, key=lambda frame: float(frame[0]))] == list("12345")
 
 
