@@ -6,6 +6,7 @@ import array
 import collections
 import contextvars
 import functools
+import random
 import sys
 import types
 import warnings
@@ -18,7 +19,7 @@ import pytest
 
 from tinygrad_edu import Value, jit, nn, optim
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler import Parameters, parameters
 from tinygrad_edu.compiler import optim as array_optim
 from tinygrad_edu.errors import CompileError
 
@@ -318,7 +319,9 @@ def test_a_number_that_always_changes_is_named() -> None:
         compiled([1.0])
 
 
-def test_parameters_that_are_replaced() -> None:
+@pytest.mark.parametrize("many", [0, parameters.MANY])
+def test_parameters_that_are_replaced(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parameters, "MANY", many)
     model = nn.Linear(2, 1, rng=1)
     compiled = jit(lambda x: model(x)[0], model, dtype="float64")
     optimizer = array_optim.SGD(compiled.parameters, lr=0.1)
@@ -332,6 +335,26 @@ def test_parameters_that_are_replaced() -> None:
     optimizer.step()
     assert model.weight[0][1].data == pytest.approx(5.0 - 0.1 * 2.0)
     assert model.bias[0].data == pytest.approx(7.0 - 0.1)
+
+
+@pytest.mark.parametrize("many", [0, parameters.MANY])
+def test_where_a_value_is_among_many(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parameters, "MANY", many)
+    model, others = [Value(float(n)) for n in range(100)], [Value(float(n)) for n in range(100)]
+    shuffled = random.Random(0).sample(model, 100)
+    own = Parameters({"first": shuffled[:30], "second": shuffled[30:]})
+    assert own.sizes == [30, 70]
+    assert [own.tensor_and_place(v) for v in shuffled] == [(n >= 30, n - 30 * (n >= 30)) for n in range(100)]
+    assert own.places(others) == []
+    assert [own.tensor_and_place(v) for v in others[:2]] == [(parameters.LOOSE, 0), (parameters.LOOSE, 1)]
+    assert own.places([model[0], others[1], others[2], others[0]]) == [shuffled.index(model[0]), 101, 100]
+    shuffled[0].data = -1.0
+    assert own.array[0] == -1.0
+    own.array[0] = -2.0
+    assert shuffled[0].data == -2.0
+    twice = Parameters([model[:50], [*model[40:], model[0]]])  # some Values are in both lists
+    assert len(twice) == 100
+    assert sorted(twice.places(model)) == [*range(100)]
 
 
 def test_a_parameter_assigned_in_the_loop_as_in_a_lecture() -> None:

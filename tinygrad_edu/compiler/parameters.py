@@ -8,7 +8,7 @@ import weakref
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, is_not
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,42 @@ FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 #: The tensor of all parameters that were not listed but that the trace found.
 LOOSE = -1
+
+#: The places of more Values than this are in arrays.
+MANY = 1 << 16
+
+
+class _Places:
+    """A place for each Value: first its position in a list.
+
+    Attributes:
+        distinct: whether no Value is in the list twice.
+    """
+
+    def __init__(self, listed: list[Value]) -> None:
+        few = listed if len(listed) <= MANY else []
+        self._places = dict(zip(few, range(len(few)), strict=True))
+        self.distinct = len(self._places) == len(few)
+        # Of a long list there are the identities, sorted, and where each was: 12 bytes for a Value, not 68. The list
+        # must exist as long.
+        self._identities, self._order = np.empty(0, np.int64), np.empty(0, np.int32)
+        if not few and listed:
+            identities = np.fromiter(map(id, listed), np.int64, len(listed))
+            order = np.argsort(identities, kind="stable")  # fast for what is mostly in order
+            self._identities, self._order = identities[order], order.astype(np.int32)
+            self.distinct = bool((self._identities[1:] != self._identities[:-1]).all())
+
+    def get(self, value: Value) -> int | None:
+        """Return the place of a Value, or None."""
+        place = self._places.get(value)
+        if place is None and len(self._identities):
+            n = min(int(self._identities.searchsorted(id(value))), len(self._identities) - 1)
+            return int(self._order[n]) if self._identities[n] == id(value) else None
+        return place
+
+    def add(self, value: Value, place: int) -> None:
+        """Give a place to another Value."""
+        self._places[value] = place
 
 
 class Parameters:
@@ -69,7 +105,7 @@ class Parameters:
         self._listed: list[Value] = []
         self._loose: list[Value] = []
         self._owners = array("i")  # for each listed Value its tensor, or the part that contains it
-        self._places: dict[Value, int] = {}  # position among the listed; of a loose one, −1 − its position
+        self._places = _Places([])  # position among the listed; of a loose one, −1 − its position
         self._array: Any = None
         self._gradient: Any = None
         self._held: list[Value] = []  # the Values of ``array``, and:
@@ -82,8 +118,8 @@ class Parameters:
         tensors = _listed(source)
         self._at_first = [(name, len(values)) for name, values in tensors]  # every tensor in ``source``
         every = list(chain.from_iterable(values for _, values in tensors))
-        places = dict(zip(every, range(len(every)), strict=True))
-        if len(places) == len(every):  # nearly always: no Value is in two of them
+        places = _Places(every)
+        if places.distinct:  # nearly always: no Value is in two of them
             self._places, self._listed = places, every
             for number, (name, size) in enumerate(self._at_first):
                 self._number(name, len(self._owners), size)
@@ -96,7 +132,7 @@ class Parameters:
     def adopt(self, name: str, values: list[Value]) -> int | None:
         """Add a tensor, or find it; returns its number, or None if it overlaps with others without being a part of
         one."""
-        first = self._places.get(values[0], -1) if values else -1
+        first = -1 if not values or (place := self._places.get(values[0])) is None else place
         end = first + len(values)
         if first >= 0 and self._listed[first:end] == values and len(set(self._owners[first:end])) == 1:
             owner = self._owners[first]
@@ -105,11 +141,10 @@ class Parameters:
             # A module's own part of a long list of parameters: a separate tensor at the same position.
             self._owners[first:end] = array("i", [len(self.names)]) * len(values)
             return self._number(name, first, len(values))
-        fresh = list(dict.fromkeys(values))
-        if not self._places.keys().isdisjoint(fresh):
-            fresh = [v for v in fresh if v not in self._places]
+        fresh = [value for value in dict.fromkeys(values) if self._places.get(value) is None]
         start = len(self._listed)
-        self._places.update(zip(fresh, range(start, start + len(fresh)), strict=True))
+        for place, value in enumerate(fresh, start):
+            self._places.add(value, place)
         self._listed += fresh
         self._owners += array("i", [len(self.names)]) * len(fresh)
         number = self._number(name, start, len(fresh))
@@ -126,7 +161,8 @@ class Parameters:
         place = self._places.get(value)
         if place is None:
             self._loose.append(value)
-            place = self._places[value] = -len(self._loose)
+            place = -len(self._loose)
+            self._places.add(value, place)
         if place < 0:
             return LOOSE, -1 - place
         owner = self._owners[place]
@@ -236,12 +272,12 @@ class Parameters:
             )
         with self.lock:
             self._settle_numbers()
-            for place, (old, new) in enumerate(zip(self._listed, values, strict=False)):
-                if old is not new:
-                    self._listed[place] = new
-                    self._places[new] = place
-                    if self._places[old] == place:
-                        del self._places[old]
+            if any(map(is_not, self._listed, values)):
+                self._listed[: len(values)] = values
+                self._places = _Places(self._listed)
+                for place, value in enumerate(self._loose):
+                    if self._places.get(value) is None:
+                        self._places.add(value, -1 - place)
             if self._array is not None:
                 self._held, self._changes = self.values, -1
 
@@ -346,7 +382,7 @@ def _those_ahead() -> list[Parameters]:
 def _look(value: Value | None) -> None:
     """Update this Value, or all of them, before they are read."""
     for parameters in _those_ahead():
-        if value is None or value in parameters._places:
+        if value is None or parameters._places.get(value) is not None:
             parameters.settle()
     with _watching:
         if not _ahead and _look in engine._observers:
