@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.compiler.test_models import tokens
 from tinygrad_edu import Value, jit, ops
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import AdamW, NumpyBackend, Parameters, native
+from tinygrad_edu.compiler.llvm_backend import products
 from tinygrad_edu.compiler.llvm_backend.llvm_math import able
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
 from tinygrad_edu.compiler.program import fusion
@@ -182,6 +184,26 @@ def test_layers_share_their_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert kernels(2) >= 3
     assert kernels(3) == 0
+
+
+@needs_llvm
+def test_the_kernel_of_products_is_compiled_while_the_program_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_functions", {})
+    threads: list[Any] = []
+    compile_ = native._compile
+    monkeypatch.setattr(native, "_compile", lambda texts: threads.append(threading.current_thread()) or compile_(texts))
+    w = [Value(0.1 * n) for n in range(40)]
+    for function in (lambda x: w[0] * x[0], lambda x: F.dot(w[:20], x) + F.dot(w[20:], x)):
+        assert not native._functions
+        jit(function, w, dtype="float64").value_and_grad([[0.5] * 20])
+        beside = [thread for thread in threads if thread is not threading.current_thread()]
+        assert not any(thread.is_alive() for thread in beside)
+        assert (products.tiled(True, native.this_computer()) in native._functions) == bool(beside)
+        native._functions.clear()
+    assert len(beside) == 1
+    with NumpyBackend(native=False).preparing("float64"):
+        pass
+    assert not native._functions
 
 
 @needs_llvm

@@ -8,6 +8,7 @@ and nothing else knows which one it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -113,6 +114,10 @@ class Backend:
     def put(self, array: Any, places: Any, numbers: Any) -> None:
         """Write numbers to some positions of a device array; both are numpy arrays."""
         array[places] = numbers
+
+    def preparing(self, dtype: str) -> AbstractContextManager[None]:
+        """Return a context in which a program with products is made: meanwhile, what runs products can be made, too."""
+        return nullcontext()
 
     def executor(self, program: Program, parameters: Any, gradient: Any, batch: int, often: bool = False) -> Executor:
         """Make what runs a program on these parameters.

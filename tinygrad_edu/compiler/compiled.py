@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
@@ -440,7 +441,9 @@ class Compiled:
         if not top.outputs:
             raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
         name = name_of(first)
-        forward, operations = kept(name, lambda: _program(first))
+        products = any(body.rows for body in first.bodies)
+        with self.parameters.backend.preparing(self.parameters.dtype) if products else nullcontext():
+            forward, operations = kept(name, lambda: _program(first))
         if self._watch and around.changed():  # by the function itself
             around = Surroundings(*self._roots)
         if around.uses("label"):

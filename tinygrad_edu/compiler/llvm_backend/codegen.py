@@ -144,6 +144,17 @@ def _compile(texts: Iterable[str]) -> None:
             _functions[text] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
 
 
+@contextmanager
+def beside(texts: Callable[[], Iterable[str]]) -> Iterator[None]:
+    """Compile these texts in another thread during the block: LLVM leaves Python to this one."""
+    thread = threading.Thread(target=lambda: _compile(texts()), name="compile")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

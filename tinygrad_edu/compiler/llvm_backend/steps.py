@@ -52,6 +52,11 @@ def compile_all(calls: Sequence[Kernel]) -> None:
     codegen.compile_all([*calls, Kernel(moves.run_all(), [])] if len(calls) > 1 else calls)
 
 
+def usual(double: bool) -> list[str]:
+    """Return the texts that nearly every program with products needs on this computer."""
+    return [products.tiled(double, codegen.this_computer()), moves.run_all(), moves.kernel(double), moves.clear()]
+
+
 def all_in_one(calls: Sequence[Kernel]) -> Kernel:
     """Return a kernel that runs the given ones, one after another."""
     addresses = np.array([kernel.addresses() for kernel in calls], np.int64)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from ..backend import Backend, Executor
+from ..llvm_backend import codegen, steps
 from ..program.ir import Program
 from ..program.updates import Update
 from ..runtime.threads import Threads
@@ -32,6 +35,12 @@ class NumpyBackend(Backend):
         if min(self.threads.count, batch) > 1:
             return ParallelExecutor(program, parameters, gradient, batch, self.threads, self.native)
         return NumpyExecutor(program, parameters, gradient, batch, native=self.native, often=often)
+
+    def preparing(self, dtype: str) -> AbstractContextManager[None]:
+        """Compile the kernel of products in another thread during the block."""
+        if not (self.native and codegen.available()):
+            return nullcontext()
+        return codegen.beside(partial(steps.usual, dtype == "float64"))
 
     def in_place(self, updates: Sequence[Update]) -> Callable[[], None]:
         """Return what makes all updates once."""
