@@ -8,6 +8,7 @@ black-and-white print says the same.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -415,7 +416,7 @@ def _numbers(face: Face, box: Box, picture: Picture) -> None:
             face.gradients.append(
                 (
                     "old grad" if old and value.grad is not NO_GRADIENT_YET else "grad",
-                    gradient(value.grad, picture.digits),
+                    "≈ 0" if _cancels(box, picture) else gradient(value.grad, picture.digits),
                 )
             )
         return
@@ -429,6 +430,16 @@ def _numbers(face: Face, box: Box, picture: Picture) -> None:
             number(math.hypot(*reached), picture.digits) if reached else "–",
         )
     )
+
+
+def _cancels(box: Box, picture: Picture) -> bool:
+    """Whether what flows back to the Value of a box cancels, but for the rounding of its sum."""
+    node = (box.outputs or box.nodes)[0]
+    grad = picture.graph.values[node].grad
+    if grad is NO_GRADIENT_YET or not 0.0 < abs(grad) < 1e-9:
+        return False
+    flows = [abs(edge.sent[node]) for edge in picture.edges if edge.source is box and node in edge.sent]
+    return abs(grad) <= 2 * len(flows) * sys.float_info.epsilon * math.fsum(flows)
 
 
 def _is_one(box: Box) -> bool:
@@ -450,7 +461,8 @@ def _full(box: Box, picture: Picture) -> list[str]:
         old = picture.graph.old
         lines = [f"{'old ' if box.nodes[0] in old else ''}data {value.data!r}"]
         if value.grad is not NO_GRADIENT_YET:
-            lines.append(f"{'old ' if old else ''}grad {value.grad!r}")
+            rest = ", the rounding of what cancels" if _cancels(box, picture) else ""
+            lines.append(f"{'old ' if old else ''}grad {value.grad!r}{rest}")
         if value.op is not None and value.op is not CONSTANT:
             lines.insert(0, value.op.formula)
         return lines

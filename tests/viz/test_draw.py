@@ -296,3 +296,22 @@ def test_a_wrapped_picture_has_rows_that_start_on_the_left(gpt: Drawn) -> None:
         assert row_of[source] <= row_of[target]
         assert ("constraint=false" in rest) == (row_of[source] < row_of[target])
     assert "h.0 (Block) (continued)" in drawing.source
+
+
+def test_a_gradient_that_cancels_but_for_rounding_is_about_zero() -> None:
+    x = Value(0.3, "x")
+    terms = [x * 0.1, x * 0.2, x * -0.3]
+    loss = terms[0] + terms[1] + terms[2]
+    loss.backward()
+    assert 0.0 < abs(x.grad) < 1e-15
+    svg = viz.draw(loss, budget=20).svg()
+    assert svg.count(">≈ 0<") == 1
+    assert f"grad {x.grad!r}, the rounding of what cancels" in svg
+    small = Value(0.3, "x")
+    loss = small * 1e-17 + small * 2e-17  # small, but no rounding
+    loss.backward()
+    assert "≈ 0" not in viz.draw(loss, budget=20).svg()
+    loss = terms[0] + 1e-9 * terms[1]  # much cancels nowhere
+    loss.zero_grad()
+    loss.backward()
+    assert "≈ 0" not in viz.draw(loss, budget=20).svg()
