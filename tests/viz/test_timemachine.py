@@ -163,15 +163,23 @@ def test_play_advances_by_itself_and_a_presenter_can_blank_the_screen(opened):
     assert browser.evaluate(f"{look}.map(e => [e.visibility, e.backgroundColor])") == shown
 
 
-def test_all_of_it_fits_a_screen_of_1280_by_720(opened):
+@pytest.mark.parametrize("look", ["light", "beamer"])
+def test_all_of_it_fits_a_screen_of_1280_by_720(opened, look):
     browser = opened("#step=125")
+    before = browser.evaluate("$('theme').value")
+    browser.evaluate(f"$('theme').value = '{look}'; $('theme').onchange({{target: $('theme')}})")
     browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=720, deviceScaleFactor=1, mobile=False)
     try:
         browser.wait_for("innerWidth === 1280 && innerHeight === 720")
         assert browser.evaluate("document.documentElement.scrollHeight <= innerHeight")
         bottoms = "[...document.querySelectorAll('main section')].map(s => s.getBoundingClientRect().bottom)"
         assert max(browser.evaluate(bottoms)) <= browser.evaluate("$('scrubber').getBoundingClientRect().top")
+        cut = (
+            "[...document.querySelectorAll('main section')].filter(s => s.scrollHeight > s.clientHeight).map(s => s.id)"
+        )
+        assert browser.evaluate(cut) == []
     finally:
+        browser.evaluate(f"$('theme').value = '{before}'; $('theme').onchange({{target: $('theme')}})")
         browser.call("Emulation.clearDeviceMetricsOverride")
 
 
