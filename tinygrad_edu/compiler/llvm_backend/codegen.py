@@ -529,9 +529,12 @@ class _Writer(Text):
         """Move the pointers to point ``i`` of an axis inside the block."""
         moving = [place for place in places if axis[-1] in place.steps]
         before = [place.pointer for place in moving]
+        offsets: dict[int, str] = {}
         for place in moving:
-            offset = self.emit(f"mul nsw i64 {i}, {self._step(place.steps[axis[-1]])}")
-            place.pointer = self.emit(f"getelementptr i8, ptr {place.pointer}, i64 {offset}")
+            step = place.steps[axis[-1]]
+            if step not in offsets:
+                offsets[step] = self.emit(f"mul nsw i64 {i}, {self._step(step)}")
+            place.pointer = self.emit(f"getelementptr i8, ptr {place.pointer}, i64 {offsets[step]}")
         yield
         for place, pointer in zip(moving, before, strict=True):
             place.pointer = pointer
