@@ -172,7 +172,7 @@ def drawing(
     how: dict[str, Any] = {"lecture": lecture, "legend": legend, "strong": strong}
     rows = [picture.boxes]
     if direction == "wrapped":
-        rows, graph._made = fill_screen(picture, lambda rows: paint.svg(picture, "LR", rows, **how))
+        rows, graph._made = fill_screen(picture, partial(paint.svg, picture, "LR", **how))
     else:
         graph._make = partial(_larger, picture, direction, how)
     frames = _Frames(picture, lecture)

@@ -28,11 +28,12 @@ def svg(
     legend: bool = True,
     strong: bool = False,
     compact: int = 0,
+    draft: bool = False,
 ) -> str:
     """Draw a picture in a direction of :data:`DIRECTIONS`, or from left to right in ``rows`` of boxes.
 
     A ``compact`` one has less room between boxes, and ``data`` beside the name (see
-    :func:`viz.rendering.sheet.face_shape`).
+    :func:`viz.rendering.sheet.face_shape`). A ``draft`` has no words on its lines.
     """
     across, turned = DIRECTIONS.get(direction, (True, False))
     painter = _Painter(picture, lecture, style.TEXT_SIZE if strong else style.SMALL_SIZE, compact)
@@ -50,6 +51,7 @@ def svg(
         turned=turned,
         small=painter.small,
         tight=TIGHT[compact],
+        draft=draft,
     )
     return sheet.strong(drawn) if strong else drawn
 

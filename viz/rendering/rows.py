@@ -33,25 +33,27 @@ def readable(svg: str) -> bool:
     return median(map(float, _FONT.findall(svg) or [TEXT])) * min(1.0, scale(svg)) >= TEXT
 
 
-def fill_screen(picture: Picture, draw: Callable[[list[list[Box]]], str], one: str = "") -> tuple[list[list[Box]], str]:
+def fill_screen(picture: Picture, draw: Callable[..., str], one: str = "") -> tuple[list[list[Box]], str]:
     """Return the boxes of each row and the drawing, with as many rows as make it largest on a screen.
 
-    ``one`` is the drawing in one row, if it is there.
+    Args:
+        picture: what is drawn.
+        draw: makes a drawing from rows, and with ``draft=True`` one that has its size.
+        one: the drawing in one row, if it is there.
     """
-    best: tuple[float, list[list[Box]], str] | None = None
+    best: tuple[float, list[list[Box]]] | None = None
     for count in range(1, ROWS + 1):
         rows = split(picture, count)
         if best is not None and len(rows) == len(best[1]):
             continue
-        drawn = one if one and len(rows) == 1 else draw(rows)
-        wide, high = _scales(drawn)
+        wide, high = _scales(one if one and len(rows) == 1 else draw(rows, draft=True))
         size = min(1.0, wide, high)
         if best is None or size > best[0]:
-            best = size, rows, drawn
+            best = size, rows
         elif high < wide:
             break  # more rows are too high
     assert best is not None
-    return best[1:]
+    return best[1], one if one and len(best[1]) == 1 else draw(best[1])
 
 
 def split(picture: Picture, count: int) -> list[list[Box]]:

@@ -94,6 +94,7 @@ def sheet(
     turned: bool = False,
     small: int = style.SMALL_SIZE,
     tight: float = 1.0,
+    draft: bool = False,
 ) -> str:
     """Draw rows of shapes below each other, with a header of finished lines on top.
 
@@ -106,8 +107,9 @@ def sheet(
         turned: the other way round: from right to left, or up.
         small: the size of words on lines.
         tight: a share of the usual room between boxes.
+        draft: leave out the words on lines: only the size counts.
     """
-    made = [_row(shapes, wires, frames, looks, across, turned, small, tight) for shapes, wires in rows]
+    made = [_row(shapes, wires, frames, looks, across, turned, small, tight, draft) for shapes, wires in rows]
     above = header(max((width for width, _, _ in made), default=0.0))
     top = MARGIN + sum(height for _, _, height in above) + (8.0 if above else 0.0)
     y, parts = top, []
@@ -131,6 +133,7 @@ def _row(
     turned: bool,
     small: int,
     tight: float,
+    draft: bool,
 ) -> tuple[float, float, list[str]]:
     more = [1.0] * len(wires)  # room for the words on each line, where they hid something
     best: tuple[int, _Placed, dict[int, Area]] | None = None
@@ -139,7 +142,7 @@ def _row(
         boxes, things, sizes, layout = placed
         if turned:
             _turn(layout, [*boxes, *things.values()], across)
-        words, hiding = _labels(wires, sizes, boxes, layout, across)
+        words, hiding = ({}, []) if draft else _labels(wires, sizes, boxes, layout, across)
         if best is None or len(hiding) < best[0]:
             best = len(hiding), placed, words
         if not hiding:
