@@ -216,7 +216,7 @@ class _Grid:
         yield ranked
         if like is not None:
             yield self._as_in(like)
-        if len(self.layer) > FEW:
+        if like is not None or len(self.layer) > FEW:
             return
         grouped = [ranked[0]]  # what has an often used source in common stands together
         for row in ranked[1:]:
@@ -230,7 +230,7 @@ class _Grid:
             grouped.append(sorted(row, key=lambda cell: (-most[cell][1], self.ranks[cell])))
         yield grouped
         chance = random.Random(0)
-        for _ in range(STARTS if like is None else 2):
+        for _ in range(STARTS):
             yield [chance.sample(row, len(row)) for row in ranked]
 
     def _as_in(self, like: _Grid) -> list[list[int]]:
