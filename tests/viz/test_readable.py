@@ -11,9 +11,10 @@ import pytest
 
 import viz
 from tests.viz.drawn_examples import Drawn, gpt_loss, mlp_loss, recurrent_loss
-from tinygrad_edu import Value
+from tinygrad_edu import Value, nn, record_calls
 from tinygrad_edu import functional as F
 from viz.rendering.dot import Drawing
+from viz.rendering.svg import width
 
 Area = tuple[float, float, float, float]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -226,6 +227,22 @@ def test_words_hide_no_other_line(drawing: Drawing) -> None:
     ]
     for left, top, right, bottom in [area for _, area in areas(root, "words")]:
         assert sum(any(left + 5 < x < right - 5 and top + 5 < y < bottom - 5 for x, y in line) for line in lines) <= 1
+
+
+def test_words_hide_no_title_of_a_frame() -> None:
+    model = nn.MLP(2, [8, 8, 1], rng=1)
+    with record_calls() as calls:
+        loss = F.mse([model(x) for x in [(0, 0), (0, 1), (1, 0), (1, 1)]], [0, 1, 1, 0])
+    loss.backward()
+    root, *_ = parsed(viz.draw(loss, calls=calls, focus=model.parameters()[5]))
+    words = [area for _, area in areas(root, "words")]
+    frames = [(element, dx, dy) for element, dx, dy in walked(root) if element.get("class") == "cluster"]
+    assert len(frames) == 12
+    for element, dx, dy in frames:
+        (title,) = element.iter(f"{SVG}text")
+        left, bottom = dx + float(title.attrib["x"]), dy + float(title.attrib["y"])
+        whole = left, bottom - 12, left + width(title.text, bold=True), bottom + 3
+        assert all(hidden(whole, area) == 0 for area in words)
 
 
 def test_no_words_are_empty() -> None:

@@ -142,7 +142,8 @@ def _row(
         boxes, things, sizes, layout = placed
         if turned:
             _turn(layout, [*boxes, *things.values()], across)
-        words, hiding = ({}, []) if draft else _labels(wires, sizes, boxes, layout, across)
+        titles = [_title_area(frames[key], frame) for key, frame in things.items()]
+        words, hiding = ({}, []) if draft else _labels(wires, sizes, boxes, titles, layout, across)
         if best is None or len(hiding) < best[0]:
             best = len(hiding), placed, words
         if not hiding:
@@ -394,6 +395,10 @@ def _box(shape: Shape, at: Thing) -> str:
     return f'<g{name} class="node"{shape.data} {place}>{title}{"".join(shape.parts)}</g>'
 
 
+def _title_area(frame: Frame, at: Thing) -> Area:
+    return at.x + PAD, at.y + 4, at.x + PAD + svg.width(frame.title, style.TEXT_SIZE, bold=True), at.y + 26
+
+
 def _frame(frame: Frame, at: Thing) -> str:
     fill = style.FRAMES[min(frame.depth, len(style.FRAMES) - 1)]
     return (
@@ -528,15 +533,17 @@ def _labels(
     wires: Sequence[Wire],
     sizes: Sequence[Point],
     boxes: Sequence[Thing],
+    titles: Sequence[Area],
     layout: Layout,
     across: bool,
 ) -> tuple[dict[int, Area], list[int]]:
-    """Where the words of each line stand: on its last piece, where they cover least; and which still hide a box, an
-    arrowhead, other words or another line.
+    """Where the words of each line stand: on its last piece or beside it, where they cover least; and which hide a
+    box, the title of a frame, an arrowhead, other words or another line.
     """
     paths = _paths(layout, across)
     paper = (0.0, 0.0, layout.width, layout.height)
     taken: list[Area] = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
+    taken += titles
     taken += [head for line, *_ in paths for head in _heads(line, across)]
     places: dict[int, _Places] = {}
     for line, *_ in paths:
