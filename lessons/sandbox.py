@@ -70,8 +70,8 @@ _COMPUTING = frozenset(
 #: Modules that a line may want to import: they are loaded in advance, because an import reads files.
 _LOADED = (
     "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "fractions", "functools",
-    "gpt.data.ngram", "gpt.model", "heapq", "itertools", "math", "numpy", "numpy.ma", "operator", "random", "re",
-    "statistics", "string", "time", "typing",
+    "gpt.data.ngram", "gpt.model", "heapq", "itertools", "math", "numpy", "numpy.ma", "numpy.random", "operator",
+    "random", "re", "statistics", "string", "time", "typing",
 )  # fmt: skip
 #: System modules and the few functions that they keep, which look and change nothing.
 _SYSTEM = (

@@ -93,18 +93,28 @@ def _run_passes(module: Any, machine: Any, names: Sequence[str]) -> None:
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
 
 
-def _object(text: str) -> bytes:
-    """Return the machine code of a text."""
-    llvm, machine, _ = _llvm()
+def _added(text: str, kept: bool) -> bytes:
+    """Compile a text and load it; returns its machine code if it is ``kept``.
+
+    Otherwise the code stays in LLVM: where lines of a lesson are practiced, nothing may read it out of there.
+    """
+    llvm, machine, engine = _llvm()
     module = llvm.parse_assembly(text)
     _run_passes(module, machine, PASSES)
-    if llvm.llvm_version_info[0] not in KNOWN:
-        return bytes(machine.emit_object(module))
-    llvm.set_option("", WITHOUT)
+    is_known = llvm.llvm_version_info[0] in KNOWN
+    if is_known:
+        llvm.set_option("", WITHOUT)
     try:
-        return bytes(machine.emit_object(module))
+        if kept:
+            code = bytes(machine.emit_object(module))
+            _add(code)
+            return code
+        engine.add_module(module)
+        engine.finalize_object()
+        return b""
     finally:
-        llvm.set_option("", f"{WITHOUT}=false")  # for others who use LLVM in this process
+        if is_known:
+            llvm.set_option("", f"{WITHOUT}=false")  # for others who use LLVM in this process
 
 
 @cache
@@ -133,8 +143,7 @@ def _compile(texts: Iterable[str]) -> None:
         names = {text: f"kernel_{_digest((_processor() if kept else '') + text)}" for text in new}
         missing = {name: text for text, name in names.items() if not (kept and _found(name))}
         if missing:
-            code = _object(joined(missing))
-            _add(code)
+            code = _added(joined(missing), kept)
             if kept:
                 whole = f"object_{_digest(''.join(missing))}"
                 for name, content in (whole, code), *((name, whole.encode()) for name in missing):
