@@ -24,7 +24,7 @@ from .layout import PAD, Layout, Line, Point, Thing, arrange
 
 MARGIN = 6.0
 ROWS_APART = 18.0
-ROOM = 34.0  # for a line on both sides of its words
+ROOM = 30.0  # for a line on both sides of its words
 SENTENCE = 72  # characters: a longer line would make small pictures wide
 _BASE = 0.36  # of the size of letters: from the middle of a line down to its baseline
 
