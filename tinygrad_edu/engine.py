@@ -101,25 +101,25 @@ class Value:
     Attributes:
         op: the row of :data:`tinygrad_edu.ops.TABLE` that computed this Value, ``ops.CONSTANT`` for a number in a
             formula or one computed inside :func:`no_grad`, None for a leaf.
-        inputs: the Values it was computed from, in the order of the formula; ``x * x`` has x twice.
 
     Two Values are equal only if they are the same object; ``<``, ``<=``, ``>``, ``>=`` compare the numbers. The names
     that the well-known micrograd lecture uses (``_prev``, ``_op``, ``_backward``) are here too.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_label", "_number", "inputs", "op")
+    __slots__ = ("__weakref__", "_a", "_b", "_grad", "_label", "_number", "op")
 
     _number: float
     _grad: float
     op: Op | None
-    inputs: tuple[Value, ...]
+    _a: Value | None
+    _b: Any
     _label: str
 
     def __init__(self, data: float, label: str = "") -> None:
         self.op = None if (seam := tracing) is None else seam.value(data)
         self._number = data if type(data) is float else as_float(data)
         self._grad = NO_GRADIENT_YET
-        self.inputs = ()
+        self._a = None
         if label != "" or label.__class__ is not str:
             self.label = label
 
@@ -152,6 +152,26 @@ class Value:
         self._grad = number if type(number) is float else as_float(number)
 
     @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The Values it was computed from, in the order of the formula; ``x * x`` has x twice.
+
+        The tuple is made here. A node keeps its inputs in two slots, for nearly all have two, and a million tuples
+        would take a seventh of the time of a step; if there are more, the second slot has all but the first.
+        """
+        a = self._a
+        if a is None:
+            return ()
+        b = self._b
+        if type(b) is tuple:
+            return (a, *b)
+        return (a,) if b is None else (a, b)
+
+    @inputs.setter
+    def inputs(self, inputs: tuple[Value, ...]) -> None:
+        self._a = inputs[0] if inputs else None
+        self._b = inputs[1] if len(inputs) == 2 else inputs[1:] or None
+
+    @property
     def label(self) -> str:
         """The name for drawings and ``repr``; the empty string if none was given."""
         try:
@@ -178,7 +198,7 @@ class Value:
         out._number = self._number + other._number  # type: ignore[union-attr]
         out._grad = NO_GRADIENT_YET
         out.op = ADD
-        out.inputs = (self, other)  # type: ignore[assignment]
+        out._a, out._b = self, other
         return out
 
     def __mul__(self, other: Value | float) -> Value:
@@ -192,7 +212,7 @@ class Value:
         out._number = self._number * other._number  # type: ignore[union-attr]
         out._grad = NO_GRADIENT_YET
         out.op = MUL
-        out.inputs = (self, other)  # type: ignore[assignment]
+        out._a, out._b = self, other
         return out
 
     # --- every other operation: one line each ---------------------------------------------------------------------
@@ -363,13 +383,12 @@ class Value:
             # tuples for each would double the time. A test holds both to the table.
             op = value.op
             if op is mul:
-                a, b = value.inputs
-                a._grad += grad * b._number
-                b._grad += grad * a._number
+                a, b = value._a, value._b
+                a._grad += grad * b._number  # type: ignore[union-attr]  # both are there
+                b._grad += grad * a._number  # type: ignore[union-attr]
             elif op is add:
-                a, b = value.inputs
-                a._grad += grad
-                b._grad += grad
+                value._a._grad += grad  # type: ignore[union-attr]
+                value._b._grad += grad
             else:
                 value._backward()
 
@@ -462,7 +481,7 @@ def apply(op: Op, *inputs: Value) -> Value:
         out.inputs = inputs
     else:
         out.op = CONSTANT
-        out.inputs = ()
+        out._a = None
     return out
 
 
@@ -496,7 +515,7 @@ def constant(number: float) -> Value:
     out._number = number if type(number) is float else Value(number)._number
     out._grad = NO_GRADIENT_YET
     out.op = CONSTANT
-    out.inputs = ()
+    out._a = None
     return out
 
 
@@ -538,22 +557,27 @@ def _computed_in_order(root: Value) -> tuple[list[Value], float]:
     """
     cleared = float("0")
     order: list[Value] = []
-    stack: list[Value | None] = [root] if root.inputs else []
+    stack: list[Value | None] = [root] if root._a is not None else []
     while stack:
         value = stack.pop()
         if value is None:  # as in topological_order
             order.append(stack.pop())  # type: ignore[arg-type]
         elif value._grad is not cleared:
             value._grad = cleared
-            waiting = False
-            for x in value.inputs:
-                if x.inputs and x._grad is not cleared:
-                    if not waiting:  # most products wait for nothing: a weight, and a number that others read, too
-                        stack.append(value)
-                        stack.append(None)
-                        waiting = True
-                    stack.append(x)
-            if not waiting:
+            a, b = value._a, value._b
+            several = type(b) is tuple
+            first = a._a is not None and a._grad is not cleared  # type: ignore[union-attr]  # it was computed
+            second = several or (b is not None and b._a is not None and b._grad is not cleared)
+            if first or second:
+                stack.append(value)
+                stack.append(None)
+                if first:
+                    stack.append(a)
+                if several:
+                    stack += [x for x in b if x._a is not None]
+                elif second:
+                    stack.append(b)
+            else:  # most products wait for nothing: they are of a weight and a number that others read, too
                 order.append(value)
     return order, cleared
 
