@@ -68,6 +68,7 @@ __all__ = [
     "legend",
     "listed",
     "number",
+    "plain",
     "short",
     "signed",
     "symbol",
