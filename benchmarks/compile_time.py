@@ -299,7 +299,7 @@ STARTS: dict[str, Callable[[], Compiled]] = {
     "names, width 16, filled up": lambda: names(16, True),
     "names, width 64, filled up": lambda: names(64, True),
     "nano, batch 12": lambda: model("nano"),
-    "base, batch 16": lambda: model("base"),
+    "base, context 128": lambda: model("base"),
 }
 
 

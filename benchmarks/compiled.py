@@ -37,7 +37,11 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], int]] = {
     "micro-32": ("micro, batch 32", {"preset": "micro"}, 32),
     "width-32": ("width 32, context 32, batch 32", {"n_layer": 1, "n_embd": 32, "n_head": 4, "block_size": 32}, 32),
     "nano": ("nano, batch 12", {"preset": "nano"}, 12),
-    "base": ("base, batch 16, no dropout", {"preset": "base", "dropout": 0.0}, 16),
+    "base": (
+        "base, context 128, batch 16, no dropout",
+        {"preset": "base", "block_size": 128, "dropout": 0.0},
+        16,
+    ),
 }
 PEERS = {"torch": "torch", "torch.compile": "torch", "jax": "jax"}  # the package that each needs
 

@@ -23,11 +23,20 @@ from pathlib import Path
 from typing import Any
 
 #: What has changed in ``base`` since, because of these and longer measurements.
-START: dict[str, Any] = {"dropout": 0.1, "tied_head": False, "lr": 2e-3, "min_lr": 1e-4}
+START: dict[str, Any] = {
+    "block_size": 128, "batch_size": 16, "dropout": 0.1, "tied_head": False, "lr": 2e-3, "min_lr": 1e-4,
+}  # fmt: skip
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "start": {},
-    "base": {"dropout": 0.15, "tied_head": True, "lr": 1.5e-3, "min_lr": 7.5e-5},
+    "base": {
+        "block_size": 256,
+        "batch_size": 8,
+        "dropout": 0.15,
+        "tied_head": True,
+        "lr": 1.5e-3,
+        "min_lr": 7.5e-5,
+    },
     "narrow: width 128": {"n_embd": 128},
     "wide: width 192": {"n_embd": 192},
     "wider: width 256": {"n_embd": 256},

@@ -168,12 +168,12 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "base": Preset(
-        summary="4 layers, width 160, 4 heads, context 128, rotary positions: half an hour on two cores",
+        summary="4 layers, width 160, 4 heads, context 256, rotary positions: half an hour on two cores",
         model={
             "n_layer": 4,
             "n_embd": 160,
             "n_head": 4,
-            "block_size": 128,
+            "block_size": 256,
             "positions": "rotary",
             "activation": "relu2",
             "dropout": 0.15,
@@ -181,8 +181,8 @@ PRESETS: dict[str, Preset] = {
             "init_std": 0.02,
         },
         train={
-            "steps": 10000,
-            "batch_size": 16,
+            "steps": 13500,
+            "batch_size": 8,
             "lr": 1.5e-3,
             "min_lr": 7.5e-5,
             "threads": 2,

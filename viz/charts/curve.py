@@ -65,7 +65,7 @@ class LossCurve(Chart):
         rows = [self.title] if self.title else []
         for curve in self.curves:
             steps = max(step for step, _ in (*curve.training, *curve.validation))
-            rows.append(f"{curve.name or 'the run'}: {style.number(steps, 9)} steps")
+            rows.append(f"{curve.name or 'the run'}: {steps:,.0f} steps")
             for name, line in (("training", curve.smooth), ("validation", curve.validation)):
                 if line:
                     first, last = style.number(line[0][1]), style.number(line[-1][1])
@@ -164,7 +164,7 @@ def _means(points: Sequence[Point], window: int) -> list[Point]:
 
 
 def _best(curve: Curve) -> str:
-    return f"{style.number(curve.best[1])} at step {style.number(curve.best[0], 9)}"
+    return f"{style.number(curve.best[1])} at step {curve.best[0]:,.0f}"
 
 
 def _sparkline(line: Sequence[Point]) -> str:
@@ -237,7 +237,7 @@ def _lines(curve: Curve, look: _Look, across: Axis, up: Axis, *, alone: bool) ->
     x, y = across.at(curve.best[0]), up.at(curve.best[1])
     parts.append(stroke(x, y, x, up.start, of_validation, 1.5))
     mark = svg.mark("star", x, y, _STAR, of_validation)
-    parts.append(svg.titled(f"best: {curve.best[1]!r} at step {curve.best[0]:g}", [mark]))
+    parts.append(svg.titled(f"best: {curve.best[1]!r} at step {curve.best[0]:,.0f}", [mark]))
     return parts
 
 
