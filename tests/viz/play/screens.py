@@ -90,9 +90,20 @@ class Opened:
             }})(document.querySelector({selector!r}))""")
         )
 
+    def _at_rest(self, selector: str, share: tuple[float, float]) -> tuple[float, float]:
+        """A point of an element that no longer moves: what was pressed before may still make room for a line."""
+        place = self.middle(selector, share)
+        for _ in range(20):
+            before = place
+            self.evaluate("new Promise(next => requestAnimationFrame(() => requestAnimationFrame(next))).then(() => 1)")
+            place = self.middle(selector, share)
+            if place == before:
+                break
+        return place
+
     def press(self, selector: str, share: tuple[float, float] = (0.5, 0.5)) -> None:
         """Click with the mouse, where the element is."""
-        x, y = self.middle(selector, share)
+        x, y = self._at_rest(selector, share)
         hit = self.evaluate(f"document.querySelector({selector!r}).contains(document.elementFromPoint({x}, {y}))")
         assert hit, f"{selector} is covered"
         for kind in ("mousePressed", "mouseReleased"):
